@@ -1,0 +1,71 @@
+/**
+ * A burst of datagrams in one slab of memory: the unit in which packets cross between the UDP port and the core, so that
+ * per-burst costs (acknowledgements, system calls, wake-ups) are paid once.
+ *
+ * Slots have one fixed size. A slot starts 4-aligned, so that the inner packet of a WireGuard message, 16 bytes in, is
+ * 4-aligned too and checksums can read words. Whoever holds the burst may write anywhere in it until it is cleared.
+ */
+
+import type { Endpoint } from './address.ts';
+
+/** Room before an inner packet for the WireGuard transport header, and behind it for padding and the tag. */
+export const TRANSPORT_HEADER_LENGTH = 16;
+
+const DEFAULT_CAPACITY = 64;
+const DEFAULT_SLOT_SIZE = 2048;
+
+export class Burst {
+  readonly slab: Uint8Array;
+  readonly capacity: number;
+  readonly slotSize: number;
+  readonly offsets: Int32Array;
+  readonly lengths: Int32Array;
+  /** Source of each received datagram, destination of each one to send. */
+  readonly endpoints: (Endpoint | undefined)[];
+  count = 0;
+
+  constructor(capacity: number = DEFAULT_CAPACITY, slotSize: number = DEFAULT_SLOT_SIZE) {
+    if (slotSize % 4 !== 0) throw new RangeError(`"slotSize" expected a multiple of 4, got ${slotSize}`);
+    this.capacity = capacity;
+    this.slotSize = slotSize;
+    this.slab = new Uint8Array(capacity * slotSize);
+    this.offsets = new Int32Array(capacity);
+    this.lengths = new Int32Array(capacity);
+    this.endpoints = new Array(capacity);
+  }
+
+  get full(): boolean {
+    return this.count === this.capacity;
+  }
+
+  /** Offset of the next free slot. Only while not `full`. */
+  nextSlot(): number {
+    return this.count * this.slotSize;
+  }
+
+  /** Takes the next free slot, whose first `length` bytes the caller has written. */
+  push(length: number, endpoint: Endpoint | undefined): void {
+    this.offsets[this.count] = this.nextSlot();
+    this.lengths[this.count] = length;
+    this.endpoints[this.count] = endpoint;
+    this.count++;
+  }
+
+  /** Copies one datagram in. False if the burst is full or the datagram does not fit a slot. */
+  append(datagram: Uint8Array, endpoint: Endpoint | undefined): boolean {
+    if (this.full || datagram.length > this.slotSize) return false;
+    this.slab.set(datagram, this.nextSlot());
+    this.push(datagram.length, endpoint);
+    return true;
+  }
+
+  /** A view of datagram `index`, valid until the burst is cleared. */
+  datagram(index: number): Uint8Array {
+    const offset = this.offsets[index]!;
+    return this.slab.subarray(offset, offset + this.lengths[index]!);
+  }
+
+  clear(): void {
+    this.count = 0;
+  }
+}
