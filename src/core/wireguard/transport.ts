@@ -1,0 +1,205 @@
+/**
+ * Transport messages (whitepaper §5.4.6), the path of every packet. Nothing here allocates for a packet that is delivered or sent.
+ *
+ * A received message passes, in this order: index, age and limit of the key, tag, replay window; then it is authentic and moves
+ * endpoint, timers and sessions; then its content is judged, trimmed to its own length, and its source looked up.
+ */
+
+import type { Endpoint } from '../base/address.ts';
+import { type Burst, TRANSPORT_HEADER_LENGTH } from '../base/burst.ts';
+import { u16be, u32le } from '../base/bytes.ts';
+import { TAG_LENGTH } from '../base/crypto.ts';
+import type { Instant } from '../base/instant.ts';
+import { TRANSPORT, TRANSPORT_MIN_LENGTH, writeTransportHeader } from '../wire/wireguard.ts';
+import { PADDING_MULTIPLE } from './constants.ts';
+import { type DeviceContext, learnEndpoint } from './context.ts';
+import type { Handshakes } from './handshakes.ts';
+import { atMessageLimit, type Keypair } from './keypair.ts';
+import type { WireGuardDrop } from './outputs.ts';
+import type { Peer } from './peer.ts';
+
+const IPV4 = { headerLength: 20, totalLength: 2, source: 12, destination: 16 } as const;
+const IPV6 = { headerLength: 40, payloadLength: 4, source: 8, destination: 24 } as const;
+
+/** Where decrypted packets go, synchronously. */
+export interface PacketSink {
+  /** One inner packet of `length` bytes at `offset`, whose source address is the peer's. The bytes are the sink's until it returns. */
+  handlePacket(bytes: Uint8Array, offset: number, length: number, now: Instant, peer: Peer): void;
+}
+
+export class Transport {
+  readonly #context: DeviceContext;
+  readonly #handshakes: Handshakes;
+
+  constructor(context: DeviceContext, handshakes: Handshakes) {
+    this.#context = context;
+    this.#handshakes = handshakes;
+  }
+
+  /** Opens, in place, the transport message of `length` bytes (at least 32) at `offset`. Returns why it was dropped, if it was. */
+  receive(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    source: Endpoint | undefined,
+    now: Instant,
+    sink: PacketSink,
+  ): WireGuardDrop | undefined {
+    const keypair = this.#context.indices.find(u32le(bytes, offset + TRANSPORT.receiver));
+    if (keypair?.kind !== 'keypair') return 'unknown-index';
+    if (keypair.expired(now)) return 'session-expired';
+    const low = u32le(bytes, offset + TRANSPORT.counterLow);
+    const high = u32le(bytes, offset + TRANSPORT.counterHigh);
+    if (atMessageLimit(low, high)) return 'counter-limit';
+    const start = offset + TRANSPORT.ciphertext;
+    if (!keypair.receive.open(bytes, start, length - TRANSPORT_HEADER_LENGTH, low, high)) return 'bad-tag';
+    if (!keypair.window.accept(low, high)) return 'replayed';
+    this.#authenticated(keypair, length, source, now);
+    const size = length - TRANSPORT_MIN_LENGTH;
+    if (size === 0) return undefined;
+    keypair.peer.timers.dataReceived(now);
+    return this.#deliver(keypair.peer, bytes, start, size, now, sink);
+  }
+
+  /** See `Device.sendPacket`. */
+  send(out: Burst, length: number, now: Instant): 'sent' | 'staged' | 'dropped' {
+    const { drops } = this.#context;
+    const start = out.nextSlot();
+    const peer = this.#route(out.slab, start + TRANSPORT_HEADER_LENGTH, length);
+    if (!peer) {
+      drops.count('no-route');
+      return 'dropped';
+    }
+    if (TRANSPORT_MIN_LENGTH + this.#padded(length) > out.slotSize) {
+      drops.count('oversized-packet');
+      return 'dropped';
+    }
+    const keypair = peer.keypairs.current;
+    if (!keypair?.canSend(now) || !peer.endpoint) {
+      this.#stage(peer, out.slab.slice(start + TRANSPORT_HEADER_LENGTH, start + TRANSPORT_HEADER_LENGTH + length));
+      this.#handshakes.initiate(peer, now);
+      return 'staged';
+    }
+    out.push(this.#seal(keypair, out.slab, start, length, now), peer.endpoint);
+    return 'sent';
+  }
+
+  /** An empty packet, or a handshake if there is no session to send it on. */
+  sendKeepalive(peer: Peer, now: Instant): void {
+    if (!this.#sendAlone(peer, EMPTY_PACKET, now)) this.#handshakes.initiate(peer, now);
+  }
+
+  /** The packets that waited for a session, oldest first. */
+  releaseStaged(peer: Peer, now: Instant): void {
+    const { staged, keypairs } = peer;
+    while (staged.length > 0 && keypairs.current?.canSend(now) && peer.endpoint) {
+      const packet = staged.shift()!;
+      this.#sendAlone(peer, packet, now);
+      packet.fill(0);
+    }
+  }
+
+  /** The initiator confirms a new session at once: with what waited for it, or with an empty packet (§5.4.5). */
+  confirmSession(peer: Peer, now: Instant): void {
+    if (peer.staged.length > 0) this.releaseStaged(peer, now);
+    else this.sendKeepalive(peer, now);
+  }
+
+  #authenticated(keypair: Keypair, length: number, source: Endpoint | undefined, now: Instant): void {
+    const { peer } = keypair;
+    learnEndpoint(this.#context, peer, source);
+    peer.rxBytes += length;
+    peer.lastReceivedAt = now;
+    peer.timers.authenticatedReceived(now);
+    if (peer.keypairs.confirm(keypair)) this.#handshakes.complete(keypair, now);
+    if (peer.staged.length > 0) this.releaseStaged(peer, now);
+    if (!peer.lastMinuteHandshakeSent && peer.keypairs.current?.wantsRekeyAfterReceiving(now)) {
+      peer.lastMinuteHandshakeSent = true;
+      this.#handshakes.initiate(peer, now);
+    }
+  }
+
+  #deliver(
+    peer: Peer,
+    bytes: Uint8Array,
+    start: number,
+    size: number,
+    now: Instant,
+    sink: PacketSink,
+  ): WireGuardDrop | undefined {
+    const { routes } = this.#context;
+    const length = innerLength(bytes, start, size);
+    if (length === 0) return 'bad-inner-packet';
+    const version = bytes[start]! >>> 4;
+    const owner = version === 4 ? routes.findV4(bytes, start + IPV4.source) : routes.findV6(bytes, start + IPV6.source);
+    if (owner !== peer) return 'source-not-allowed';
+    sink.handlePacket(bytes, start, length, now, peer);
+    return undefined;
+  }
+
+  /** The peer that the destination of an inner packet belongs to. */
+  #route(bytes: Uint8Array, start: number, length: number): Peer | undefined {
+    const { routes } = this.#context;
+    const version = bytes[start]! >>> 4;
+    if (version === 4 && length >= IPV4.headerLength) return routes.findV4(bytes, start + IPV4.destination);
+    if (version === 6 && length >= IPV6.headerLength) return routes.findV6(bytes, start + IPV6.destination);
+    return undefined;
+  }
+
+  #stage(peer: Peer, packet: Uint8Array): void {
+    if (peer.staged.push(packet)) return;
+    peer.staged.shift();
+    peer.staged.push(packet);
+    this.#context.drops.count('staging-full');
+  }
+
+  /** Sends a packet that does not lie in a burst. False if there is no session for it. */
+  #sendAlone(peer: Peer, packet: Uint8Array, now: Instant): boolean {
+    const keypair = peer.keypairs.current;
+    if (!keypair?.canSend(now) || !peer.endpoint) return false;
+    const bytes = new Uint8Array(TRANSPORT_MIN_LENGTH + this.#padded(packet.length));
+    bytes.set(packet, TRANSPORT_HEADER_LENGTH);
+    this.#seal(keypair, bytes, 0, packet.length, now);
+    this.#context.outputs.push({ kind: 'datagram', to: peer.endpoint, bytes });
+    return true;
+  }
+
+  /** Makes a transport message of the packet at `start` + 16, in place, and returns its length. The key can send. */
+  #seal(keypair: Keypair, bytes: Uint8Array, start: number, length: number, now: Instant): number {
+    const { peer, sendLow, sendHigh } = keypair;
+    const padded = this.#padded(length);
+    const packet = start + TRANSPORT_HEADER_LENGTH;
+    for (let i = packet + length; i < packet + padded; i++) bytes[i] = 0;
+    keypair.advance();
+    writeTransportHeader(bytes, start, keypair.remoteIndex, sendLow, sendHigh);
+    keypair.send.seal(bytes, packet, padded, sendLow, sendHigh);
+    const total = TRANSPORT_HEADER_LENGTH + padded + TAG_LENGTH;
+    peer.txBytes += total;
+    peer.timers.authenticatedSent(now);
+    if (length > 0) peer.timers.dataSent(now);
+    if (keypair.wantsRekeyAfterSending(now)) this.#handshakes.initiate(peer, now);
+    return total;
+  }
+
+  /** Padding hides the exact length but never makes a packet larger than the tunnel's MTU. */
+  #padded(length: number): number {
+    const padded = (length + PADDING_MULTIPLE - 1) & -PADDING_MULTIPLE;
+    return Math.min(padded, Math.max(length, this.#context.mtu));
+  }
+}
+
+const EMPTY_PACKET = new Uint8Array(0);
+
+/** The length that an IP packet of at most `size` bytes claims, or 0 if it is no IP packet or claims more. */
+function innerLength(bytes: Uint8Array, start: number, size: number): number {
+  const version = bytes[start]! >>> 4;
+  if (version === 4 && size >= IPV4.headerLength) {
+    const length = u16be(bytes, start + IPV4.totalLength);
+    return length >= IPV4.headerLength && length <= size ? length : 0;
+  }
+  if (version === 6 && size >= IPV6.headerLength) {
+    const length = IPV6.headerLength + u16be(bytes, start + IPV6.payloadLength);
+    return length <= size ? length : 0;
+  }
+  return 0;
+}
