@@ -1,0 +1,68 @@
+/**
+ * When to acknowledge (RFC 5681 §4.2, RFC 9293 §3.8.6.3). At once: data out of order or filling a hole, a FIN, anything
+ * unacceptable, the first segments of a connection, and the tail of what a sender pushed. Otherwise for every k segments, judged
+ * once per burst, or when a short delay is over. k follows what the sender has in flight, so that it always gets at least four
+ * acknowledgements per window: an acknowledgement costs us as much as receiving a segment, but a stretched one must never starve a
+ * sender whose window is small.
+ */
+
+import { type Instant, instant } from '../../base/instant.ts';
+import { NEVER } from './timers.ts';
+import type { WindowTuning } from './window-tuning.ts';
+
+/** Segments of a connection that are acknowledged without waiting, as slow start begins. */
+const QUICK_SEGMENTS = 16;
+const MIN_SEGMENTS_PER_ACK = 2;
+const MAX_SEGMENTS_PER_ACK = 16;
+/** No timer needs to be finer. */
+const MIN_DELAY_MS = 1;
+
+export class AckPolicy {
+  /** Acknowledge at the end of this burst, whatever else. */
+  immediate = false;
+  /** Duplicate acknowledgements owed beyond one: a peer without SACK counts them. */
+  duplicates = 0;
+  /** When what is pending must be acknowledged; NEVER if nothing is. */
+  deadline: Instant = NEVER;
+  #segments = 0;
+  #bytes = 0;
+  #seen = 0;
+  #pushed = false;
+
+  get pending(): boolean {
+    return this.#segments > 0;
+  }
+
+  /** A segment of `length` bytes arrived in order. */
+  onSegment(length: number, pushed: boolean): void {
+    this.#segments++;
+    this.#bytes += length;
+    this.#pushed = pushed;
+    if (this.#seen < QUICK_SEGMENTS) this.#seen++;
+  }
+
+  /** At the end of a burst: true if an acknowledgement is due now; otherwise `deadline` is set if one is due later. */
+  due(tuning: WindowTuning, fallbackRttMs: number, mss: number, maxDelayMs: number, now: Instant): boolean {
+    if (this.immediate) return true;
+    if (this.#segments === 0) return false;
+    if (this.#seen < QUICK_SEGMENTS || this.#pushed) return true;
+    const inFlightShare = tuning.arrivedLastRound / (4 * mss);
+    const k = Math.min(MAX_SEGMENTS_PER_ACK, Math.max(MIN_SEGMENTS_PER_ACK, inFlightShare));
+    if (this.#segments >= k || this.#bytes >= k * mss) return true;
+    if (this.deadline === NEVER) {
+      const rtt = tuning.rttMs || fallbackRttMs;
+      const delay = rtt === 0 ? maxDelayMs : Math.min(maxDelayMs, rtt / 8);
+      this.deadline = instant(now + Math.max(MIN_DELAY_MS, delay));
+    }
+    return false;
+  }
+
+  /** A segment with a current acknowledgement went out. */
+  onSent(): void {
+    this.immediate = false;
+    this.#segments = 0;
+    this.#bytes = 0;
+    this.#pushed = false;
+    this.deadline = NEVER;
+  }
+}

@@ -1,0 +1,81 @@
+/** What time does to a connection. */
+
+import { type Instant, instant } from '../../base/instant.ts';
+import type { Connection } from './connection.ts';
+import { mtuOfPayload } from './segment-size.ts';
+import { NEVER } from './timers.ts';
+
+/** After so many timeouts in a row of a large segment the path is taken for one that drops it in silence (RFC 2923 §2.1). */
+const BLACK_HOLE_TIMEOUTS = 3;
+/** What every path is trusted to carry then: the least an IPv6 link must. */
+const SAFE_MTU = 1280;
+
+/** The moment before which nothing happens unless a segment or a command comes. */
+export function deadlineOf(c: Connection): Instant {
+  const { recovery, persistAt } = c.sender;
+  const sending = Math.min(recovery.timeoutAt, recovery.probe.at, recovery.reorderAt, persistAt);
+  return instant(Math.min(sending, c.receiver.acks.deadline, c.keepAlive.at));
+}
+
+/** Does what has become due by `now`; afterwards no deadline is left at or before it. What it leads to is sent with `nextSegment`. */
+export function handleDeadlines(c: Connection, now: Instant): void {
+  const { sender, receiver, keepAlive } = c;
+  const { recovery } = sender;
+  if (receiver.acks.deadline <= now) {
+    receiver.acks.deadline = NEVER;
+    c.ackDue = true;
+  }
+  if (recovery.reorderAt <= now) recovery.onReorderTimeout(sender.una, sender.next, now);
+  if (recovery.timeoutAt <= now) onRetransmissionTimeout(c, now);
+  else if (recovery.probe.at <= now) recovery.onProbeTimeout(now);
+  if (sender.persistAt <= now) sender.onPersistTimeout();
+  if (keepAlive.at <= now) onKeepAlive(c, now);
+}
+
+function onRetransmissionTimeout(c: Connection, now: Instant): void {
+  const { sender } = c;
+  const { recovery } = sender;
+  if (!c.row.synchronized) {
+    onSynTimeout(c);
+    return;
+  }
+  // Counted in timeouts waited, not by the clock: a host that slept is given another chance.
+  c.unansweredMs += recovery.rtt.timeoutMs;
+  c.timeouts++;
+  if (c.unansweredMs >= c.stack.settings.userTimeoutMs) c.fail(c.softError ?? 'ETIMEDOUT');
+  else if (sender.window === 0) sender.onClosedWindowTimeout(now);
+  else {
+    recovery.onRetransmissionTimeout(sender.una, sender.next, now);
+    if (c.timeouts >= BLACK_HOLE_TIMEOUTS) avoidBlackHole(c);
+  }
+}
+
+/** ICMP messages are often filtered: without them a path narrower than its ends would never carry a full segment. */
+function avoidBlackHole(c: Connection): void {
+  const { queue } = c.sender.recovery;
+  if (queue.count === 0) return;
+  if (mtuOfPayload(c.family, queue.length(queue.slot(0)), c.timestamps) <= SAFE_MTU) return;
+  c.pathMtu = SAFE_MTU;
+  c.narrowPath();
+}
+
+function onSynTimeout(c: Connection): void {
+  const { synRetries, synAckRetries } = c.stack.settings;
+  const { recovery } = c.sender;
+  recovery.timeoutAt = NEVER;
+  c.synRetries++;
+  if (c.synRetries > (c.state === 'syn-sent' ? synRetries : synAckRetries)) {
+    c.fail(c.softError ?? 'ETIMEDOUT');
+    return;
+  }
+  recovery.rtt.backOff();
+  c.synDue = true;
+}
+
+function onKeepAlive(c: Connection, now: Instant): void {
+  const { keepAliveIntervalMs, keepAliveProbes } = c.stack.settings;
+  const verdict = c.keepAlive.onTimeout(keepAliveIntervalMs, keepAliveProbes, now);
+  if (verdict === 'dead') c.fail('ETIMEDOUT');
+  // With data outstanding the retransmission timer asks already.
+  else if (verdict === 'probe' && c.sender.recovery.queue.count === 0) c.probeDue = true;
+}

@@ -1,0 +1,41 @@
+/** Whose turn it is to send: round robin, some segments at a time, so that 200 uploads share the tunnel evenly. */
+
+import { Queue } from '../../base/queue.ts';
+import type { Connection } from './connection.ts';
+
+/** Segments one connection sends before the next has its turn. */
+const TURN = 8;
+
+export class OutputQueue {
+  readonly #waiting: Queue<Connection> = new Queue();
+  #current: Connection | undefined;
+  #sent = 0;
+
+  /** The connection may have something to send; once is enough. */
+  add(connection: Connection): void {
+    if (connection.queued) return;
+    connection.queued = true;
+    this.#waiting.push(connection);
+  }
+
+  get current(): Connection | undefined {
+    if (this.#current === undefined) {
+      this.#current = this.#waiting.shift();
+      this.#sent = 0;
+    }
+    return this.#current;
+  }
+
+  /** The current connection sent a segment. */
+  used(): void {
+    if (++this.#sent < TURN || this.#current === undefined) return;
+    this.#waiting.push(this.#current);
+    this.#current = undefined;
+  }
+
+  /** The current connection has nothing more to send. */
+  drop(): void {
+    if (this.#current !== undefined) this.#current.queued = false;
+    this.#current = undefined;
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * The sending half of a connection: what was written, how far it was sent, and whether another segment may go out now. Congestion
+ * and loss are `recovery.ts`; here are the peer's window, silly window avoidance and Nagle (RFC 9293 §3.8.6), and the credit that
+ * lets the embedder write.
+ */
+
+import { type Instant, instant } from '../../base/instant.ts';
+import { ACK, type TcpSegment } from '../../wire/tcp.ts';
+import type { CongestionController } from './congestion/controller.ts';
+import { Cubic } from './congestion/cubic.ts';
+import { Reno } from './congestion/reno.ts';
+import type { MemoryBudget } from './memory.ts';
+import { LossRecovery } from './recovery.ts';
+import { RttEstimator } from './rtt.ts';
+import { SendBuffer } from './send-buffer.ts';
+import { seqAdd, seqDiff, seqLe, seqLt } from './sequence.ts';
+import type { TcpSettings } from './settings.ts';
+import { NEVER } from './timers.ts';
+
+/** What `plan` says when there is nothing to send, or it may not be sent now. */
+export const NOTHING = -1;
+
+export class Sender {
+  /** ISS. */
+  initial = 0;
+  /** SND.UNA. */
+  una = 0;
+  /** SND.NXT. */
+  next = 0;
+  /** Sequence number behind the last byte written. */
+  end = 0;
+  /** SND.WND, unscaled, and the largest there was. */
+  window = 0;
+  maxWindow = 0;
+  /** Largest payload of a segment. */
+  mss = 536;
+  /** Shift of the windows the peer announces. */
+  scale = 0;
+  noDelay = true;
+  finQueued = false;
+  finSent = false;
+  finAcknowledged = false;
+  /** Bytes the embedder may write that it has not been told of. */
+  creditOwed = 0;
+  /** When a window that is closed, or too small, is probed (RFC 9293 §3.8.6.1). */
+  persistAt: Instant = NEVER;
+  readonly buffer: SendBuffer;
+  readonly recovery: LossRecovery;
+  #creditLimit: number;
+  #windowSequence = 0;
+  #windowAck = 0;
+  #probeDue = false;
+  #probing = false;
+  #lastSent: Instant = NEVER;
+  readonly #memory: MemoryBudget;
+  readonly #settings: TcpSettings;
+
+  constructor(settings: TcpSettings, memory: MemoryBudget) {
+    this.#settings = settings;
+    this.#memory = memory;
+    this.#creditLimit = memory.openSendBuffer(settings.sendBufferStart);
+    this.buffer = new SendBuffer(memory);
+    const congestion: CongestionController = settings.congestion === 'reno' ? new Reno(536) : new Cubic(536);
+    this.recovery = new LossRecovery(congestion, new RttEstimator(settings.minRtoMs, settings.maxRtoMs));
+  }
+
+  /** Our SYN takes the first sequence number; whether it was sent yet makes no difference. */
+  open(initialSequence: number): void {
+    this.initial = this.una = initialSequence;
+    this.next = this.end = seqAdd(initialSequence, 1);
+  }
+
+  /** Both SYNs are acknowledged. `initialWindow` is the congestion window to begin with. */
+  establish(mss: number, initialWindow: number, sackPermitted: boolean): void {
+    this.una = this.next;
+    this.mss = mss;
+    this.recovery.congestion.mss = mss;
+    this.recovery.congestion.window = initialWindow;
+    this.recovery.sackPermitted = sackPermitted;
+    this.recovery.timeoutAt = NEVER;
+  }
+
+  get initialCredit(): number {
+    return this.#creditLimit;
+  }
+
+  /** False if the embedder had no credit for it. */
+  write(bytes: Uint8Array): boolean {
+    if (this.buffer.length + bytes.length + this.creditOwed > this.#creditLimit) return false;
+    this.buffer.append(bytes);
+    this.end = seqAdd(this.end, bytes.length);
+    return true;
+  }
+
+  /**
+   * Payload of the next new segment, NOTHING if none may go now; 0 is a lone FIN. Ask `fits` whether the FIN goes with it. Arms the
+   * persist timer where only the peer's window stands in the way.
+   */
+  plan(now: Instant): number {
+    if (this.finSent) return NOTHING;
+    const unsent = seqDiff(this.end, this.next);
+    // Until the window holds data back again, it is the application or the peer that sets the pace (RFC 7661 §4.1).
+    if (unsent === 0) this.recovery.limited = false;
+    if (unsent === 0 && !this.finQueued) return NOTHING;
+    const usable = Math.max(0, seqDiff(seqAdd(this.una, this.window), this.next));
+    const size = Math.min(unsent, this.mss);
+    const length = Math.min(size, usable);
+    const blocked = size > 0 ? length === 0 : usable === 0;
+    const idle = this.recovery.queue.count === 0;
+    if (blocked || (length < size && 2 * length < this.maxWindow)) {
+      this.recovery.limited = false;
+      if (this.#probeDue) return Math.min(size, Math.max(1, usable));
+      if (idle && this.persistAt === NEVER) this.#armPersist(now);
+      return NOTHING;
+    }
+    if (this.recovery.probe.due) return length;
+    if (size < this.mss && !this.noDelay && !idle && !this.finQueued) return NOTHING;
+    if (idle) {
+      this.#restartAfterIdle(now);
+      return length;
+    }
+    if (this.recovery.allowance >= length) return length;
+    this.recovery.limited = true;
+    return NOTHING;
+  }
+
+  /** True if our FIN goes with a segment of `length` bytes at `next`. */
+  fits(length: number): boolean {
+    return this.finQueued && seqAdd(this.next, length) === this.end;
+  }
+
+  /** A segment of `length` bytes at `next` goes out. */
+  onSent(length: number, fin: boolean, now: Instant): void {
+    const space = length + (fin ? 1 : 0);
+    const sequence = this.next;
+    const probe = this.#probeDue;
+    this.#probeDue = false;
+    this.persistAt = NEVER;
+    this.next = seqAdd(sequence, space);
+    if (fin) this.finSent = true;
+    this.#lastSent = now;
+    this.recovery.onSent(sequence, space, fin, now);
+    if (!probe) return;
+    this.#probing = true;
+    this.recovery.probe.disarm();
+  }
+
+  /** SND.WND follows the newest segment (RFC 9293 §3.10.7.4, fifth check). True if the window opened for what waits. */
+  updateWindow(segment: TcpSegment): boolean {
+    const newer = seqDiff(segment.sequence, this.#windowSequence);
+    if (newer < 0 || (newer === 0 && seqLt(segment.acknowledgement, this.#windowAck))) return false;
+    const window = segment.window << this.scale;
+    const opened = window > this.window;
+    this.#windowSequence = segment.sequence;
+    this.#windowAck = segment.acknowledgement;
+    this.window = window;
+    if (window > this.maxWindow) this.maxWindow = window;
+    return opened;
+  }
+
+  /** The window of a segment that has no older one to compare with. */
+  resetWindow(segment: TcpSegment, window: number): void {
+    this.#windowSequence = segment.sequence;
+    this.#windowAck = segment.acknowledgement;
+    this.window = window;
+    this.maxWindow = Math.max(this.maxWindow, window);
+  }
+
+  /** An ACK within una and next. `echoSentAt`: when we sent the timestamp it echoes, or NaN. */
+  acknowledge(segment: TcpSegment, echoSentAt: number, now: Instant): void {
+    const before = this.una;
+    const window = this.window;
+    const advanced = seqDiff(segment.acknowledgement, before);
+    const opened = this.updateWindow(segment);
+    const duplicate = advanced === 0 && segment.length === 0 && window === this.window && this.recovery.queue.count > 0;
+    if (advanced > 0) this.#advance(segment.acknowledgement, advanced);
+    if (this.recovery.queue.count > 0 || advanced > 0 || segment.sackBlocks > 0)
+      this.recovery.onAck(segment, before, this.next, echoSentAt, duplicate, now);
+    if (advanced > 0) {
+      this.#probing = this.#probing && this.recovery.queue.count > 0;
+      this.#growCredit();
+    }
+    if (!opened) return;
+    this.persistAt = NEVER;
+    if (!this.#probing) return;
+    this.#probing = false;
+    this.recovery.rtt.resetBackoff();
+    this.recovery.resendFirst();
+  }
+
+  /** The persist timer: one byte goes, or what the small window takes. */
+  onPersistTimeout(): void {
+    this.persistAt = NEVER;
+    this.#probeDue = true;
+  }
+
+  /** The retransmission timer while the window is closed: the first segment outstanding is the probe. */
+  onClosedWindowTimeout(now: Instant): void {
+    this.#probing = true;
+    this.recovery.onClosedWindowTimeout(now);
+  }
+
+  /** The path takes only `mss` bytes of payload. */
+  narrow(mss: number): void {
+    this.mss = mss;
+    this.recovery.onNarrowPath(mss, this.next);
+  }
+
+  release(): void {
+    this.#memory.sendBuffers -= this.#creditLimit;
+    this.#creditLimit = 0;
+    this.buffer.release(this.buffer.length);
+    this.recovery.clear();
+    this.persistAt = NEVER;
+  }
+
+  #advance(acknowledgement: number, advanced: number): void {
+    this.una = acknowledgement;
+    if (this.finSent && acknowledgement === this.next) this.finAcknowledged = true;
+    const bytes = Math.min(this.buffer.length, this.finAcknowledged ? advanced - 1 : advanced);
+    this.buffer.release(bytes);
+    this.creditOwed += bytes;
+  }
+
+  /** The buffer follows twice the congestion window: one window in flight, one ready to follow it. */
+  #growCredit(): void {
+    const wanted = Math.min(this.#settings.sendBufferMax, 2 * this.recovery.congestion.window);
+    if (wanted <= this.#creditLimit) return;
+    const grown = this.#memory.growSendBuffer(Math.floor(wanted - this.#creditLimit));
+    this.#creditLimit += grown;
+    this.creditOwed += grown;
+  }
+
+  #restartAfterIdle(now: Instant): void {
+    const timeout = this.recovery.rtt.timeoutMs;
+    if (this.#lastSent === NEVER || now - this.#lastSent <= timeout) return;
+    this.recovery.congestion.onIdle(now - this.#lastSent, timeout);
+    this.#lastSent = now;
+  }
+
+  #armPersist(now: Instant): void {
+    this.persistAt = instant(now + this.recovery.rtt.timeoutMs);
+  }
+}
+
+/** True for an ACK that may be processed (RFC 5961 §5): not of what was never sent, and not older than any window could explain. */
+export function acknowledges(sender: Sender, segment: TcpSegment): boolean {
+  return (
+    (segment.flags & ACK) !== 0 &&
+    seqLe(segment.acknowledgement, sender.next) &&
+    seqDiff(segment.acknowledgement, sender.una) >= -Math.max(sender.maxWindow, 1)
+  );
+}

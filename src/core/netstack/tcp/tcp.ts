@@ -1,0 +1,212 @@
+/**
+ * TCP (RFC 9293) for all connections of one stack: segments to connections, commands to connections, connections' segments to
+ * packets, and one timer. Everything is driven from outside: after each `handleCommand`, `handleTimeout` or burst of
+ * `handleSegment` … `endBurst`, drain `nextPacket` and arm `nextTimeout`. Events go to `TcpHost.emit` as they happen.
+ *
+ * Not supported: urgent data (delivered in line, RFC 6093), ECN (the datagram socket shows no TOS byte), TCP Fast Open.
+ */
+
+import type { IpAddress } from '../../base/address.ts';
+import { earliest, type Instant } from '../../base/instant.ts';
+import { checksum, pseudoHeaderSum, sum } from '../../wire/checksum.ts';
+import { PROTOCOL_TCP } from '../../wire/ip.ts';
+import { parseTcp, TCP_HEADER_LENGTH, TcpSegment } from '../../wire/tcp.ts';
+import type { TcpDrop } from '../drops.ts';
+import type { SocketCommand, SocketErrorCode } from '../messages.ts';
+import { segmentArrives } from './arrive.ts';
+import { deadlineOf, handleDeadlines } from './deadlines.ts';
+import type { TcpHost } from './host.ts';
+import { handleIcmpError, type TcpIcmpError } from './icmp-error.ts';
+import { arrivesUnknown, closeListener, connect, listen } from './open.ts';
+import { writeReply } from './output.ts';
+import { type TcpSettings, tcpSettings } from './settings.ts';
+import { Stack } from './stack.ts';
+import { NEVER } from './timers.ts';
+import { nextSegment } from './transmit.ts';
+import { setTuple, TUPLE_WORDS } from './tuple.ts';
+
+/** Connections in any state but TIME-WAIT, which has a count of its own. */
+export interface TcpCounts {
+  readonly connections: number;
+  readonly listening: number;
+  readonly timeWait: number;
+}
+
+/** What all connections hold together, in bytes, against `receiveBudget` and `sendBudget`. */
+export interface TcpMemoryUse {
+  /** Promised to peers as windows. */
+  readonly windowBytes: number;
+  /** Held behind holes, in whole pages. */
+  readonly outOfOrderBytes: number;
+  /** Granted to embedders to write. */
+  readonly sendBufferBytes: number;
+}
+
+export class Tcp {
+  readonly #host: TcpHost;
+  readonly #stack: Stack;
+  #mtu: number;
+  /** Rewritten by every segment. */
+  readonly #segment: TcpSegment = new TcpSegment();
+  readonly #tuple: Int32Array = new Int32Array(TUPLE_WORDS);
+
+  /** Throws RangeError for settings no connection could live with. */
+  constructor(host: TcpHost, options: Partial<TcpSettings>, _now: Instant) {
+    this.#host = host;
+    this.#mtu = host.mtu;
+    this.#stack = new Stack(host, tcpSettings(options));
+  }
+
+  /**
+   * Everything about TCP sockets, and `close` of listeners. Commands for sockets that are gone are ignored. Throws RangeError for a
+   * write beyond the credit.
+   */
+  handleCommand(command: SocketCommand, now: Instant): void {
+    const stack = this.#stack;
+    if (command.kind === 'tcp-connect') connect(stack, command, now);
+    else if (command.kind === 'tcp-listen') listen(stack, command);
+    else if (command.kind === 'close') closeListener(stack, command.socket);
+    else if ('socket' in command) this.#handleConnectionCommand(command, now);
+    stack.settle(now);
+  }
+
+  /**
+   * One segment, `length` bytes at `offset`, whose IP header is valid; the addresses lie in `bytes` too. The bytes are not needed
+   * after the call. What it leads to is told at `endBurst`.
+   */
+  handleSegment(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    family: 4 | 6,
+    sourceOffset: number,
+    destinationOffset: number,
+    now: Instant,
+  ): void {
+    const drop = this.#take(bytes, offset, length, family, sourceOffset, destinationOffset, now);
+    if (drop) this.#host.count(drop);
+  }
+
+  /** Behind the last segment of a burst: data and events are emitted, acknowledgements decided, timers armed. */
+  endBurst(now: Instant): void {
+    this.#stack.settle(now);
+    this.#stack.listeners.endBurst();
+  }
+
+  /** An ICMP error quotes a segment that we may have sent. False if it cannot be genuine (RFC 5927 §4.1). */
+  handleIcmpError(
+    local: IpAddress,
+    remote: IpAddress,
+    ports: { readonly local: number; readonly remote: number },
+    sequence: number,
+    kind: TcpIcmpError,
+    mtu: number,
+    now: Instant,
+  ): boolean {
+    setTuple(this.#tuple, local.family, ports.local, ports.remote, local.bytes, 0, remote.bytes, 0);
+    const connection = this.#stack.connections.find(this.#tuple);
+    if (!connection) return false;
+    const drop = handleIcmpError(connection, sequence | 0, kind, mtu);
+    if (drop) this.#host.count(drop);
+    this.#stack.touch(connection);
+    this.#stack.settle(now);
+    return !drop;
+  }
+
+  handleTimeout(now: Instant): void {
+    const stack = this.#stack;
+    stack.timeWait.expire(now);
+    for (let c = stack.timers.pop(now); c; c = stack.timers.pop(now)) {
+      handleDeadlines(c, now);
+      stack.touch(c);
+    }
+    stack.settle(now);
+  }
+
+  nextTimeout(): Instant | undefined {
+    const next = earliest(this.#stack.timers.next, this.#stack.timeWait.next);
+    return next === NEVER ? undefined : next;
+  }
+
+  /** Writes the next segment as a whole IP packet at `offset`, where the MTU has room, and returns its length; 0 if there is none. */
+  nextPacket(bytes: Uint8Array, offset: number, now: Instant): number {
+    const { output, replies, timers } = this.#stack;
+    if (this.#host.mtu !== this.#mtu) this.#followMtu(now);
+    const reply = replies.shift();
+    if (reply) return writeReply(reply, bytes, offset);
+    for (let c = output.current; c; c = output.current) {
+      const length = nextSegment(c, bytes, offset, now);
+      if (length > 0) output.used();
+      else output.drop();
+      if (c.index >= 0) timers.arm(c, deadlineOf(c));
+      if (length > 0) return length;
+    }
+    return 0;
+  }
+
+  /** Every connection ends with `error`, without a packet: to the other side they are dead. Listeners stay. */
+  reset(error: SocketErrorCode, now: Instant): void {
+    const stack = this.#stack;
+    stack.settle(now);
+    for (const connection of stack.connections.values()) connection.fail(error);
+    stack.settle(now);
+    stack.timeWait.clear();
+    stack.replies.clear();
+  }
+
+  counts(): TcpCounts {
+    const { connections, listeners, timeWait } = this.#stack;
+    return { connections: connections.size, listening: listeners.size, timeWait: timeWait.size };
+  }
+
+  memoryUse(): TcpMemoryUse {
+    const { windows, outOfOrder, sendBuffers } = this.#stack.memory;
+    return { windowBytes: windows, outOfOrderBytes: outOfOrder, sendBufferBytes: sendBuffers };
+  }
+
+  #handleConnectionCommand(command: SocketCommand & { readonly socket: number }, now: Instant): void {
+    const connection = this.#stack.connections.get(command.socket);
+    if (!connection) return;
+    if (command.kind === 'tcp-write') connection.write(command.bytes);
+    else if (command.kind === 'tcp-credit') connection.credit(command.bytes, now);
+    else if (command.kind === 'tcp-shutdown') connection.shutdown();
+    else if (command.kind === 'tcp-abort') connection.abort();
+    else if (command.kind === 'tcp-options') {
+      if (command.noDelay !== undefined) connection.sender.noDelay = command.noDelay;
+      if (command.keepAliveMs !== undefined) connection.setKeepAlive(command.keepAliveMs, now);
+    }
+  }
+
+  #take(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    family: 4 | 6,
+    sourceOffset: number,
+    destinationOffset: number,
+    now: Instant,
+  ): TcpDrop | undefined {
+    const segment = this.#segment;
+    if (!parseTcp(bytes, offset, length, segment))
+      return length < TCP_HEADER_LENGTH ? 'tcp-truncated' : 'tcp-malformed';
+    const size = family === 4 ? 4 : 16;
+    const pseudo = pseudoHeaderSum(bytes, sourceOffset, bytes, destinationOffset, size, PROTOCOL_TCP, length);
+    if (checksum(sum(bytes, offset, length, pseudo)) !== 0) return 'tcp-checksum';
+    const tuple = this.#tuple;
+    setTuple(tuple, family, segment.destinationPort, segment.sourcePort, bytes, destinationOffset, bytes, sourceOffset);
+    const connection = this.#stack.connections.find(tuple);
+    if (connection) {
+      this.#stack.touch(connection);
+      return segmentArrives(connection, segment, bytes, now);
+    }
+    const local = bytes.slice(destinationOffset, destinationOffset + size);
+    const remote = bytes.slice(sourceOffset, sourceOffset + size);
+    return arrivesUnknown(this.#stack, segment, tuple, local, remote, now);
+  }
+
+  #followMtu(now: Instant): void {
+    this.#mtu = this.#host.mtu;
+    for (const connection of this.#stack.connections.values()) connection.narrowPath();
+    this.#stack.settle(now);
+  }
+}

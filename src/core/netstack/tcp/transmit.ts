@@ -1,0 +1,85 @@
+/** Which segment a connection sends next, if any: one at a time, as packets are asked for. */
+
+import { type Instant, instant } from '../../base/instant.ts';
+import { FIN, PSH } from '../../wire/tcp.ts';
+import type { Connection } from './connection.ts';
+import { writeAck, writeData, writeSyn } from './output.ts';
+import { NOTHING } from './sender.ts';
+import { seqAdd, seqDiff } from './sequence.ts';
+import { CARRIES_FIN, NONE } from './transmit-queue.ts';
+
+/** Writes the next segment as an IP packet at `offset` and returns its length, or 0 if nothing may be sent now. */
+export function nextSegment(c: Connection, bytes: Uint8Array, offset: number, now: Instant): number {
+  if (!c.row.synchronized) return c.synDue && c.state !== 'closed' ? sendSyn(c, bytes, offset, now) : 0;
+  const { acks, sack } = c.receiver;
+  // A report of loss must not wait behind data, which has no room for it.
+  if (c.ackDue && acks.immediate && sack !== undefined && c.sackPermitted) return sendAck(c, bytes, offset, now);
+  if (c.row.sends) {
+    const length = sendData(c, bytes, offset, now);
+    if (length > 0) return length;
+  }
+  if (c.ackDue) return sendAck(c, bytes, offset, now);
+  if (!c.probeDue) return 0;
+  c.probeDue = false;
+  // A number the peer has seen makes it answer (RFC 9293 §3.8.4).
+  return writeAck(c, bytes, offset, seqDiff(c.sender.una, 1), now);
+}
+
+function sendSyn(c: Connection, bytes: Uint8Array, offset: number, now: Instant): number {
+  const { recovery } = c.sender;
+  c.synDue = c.ackDue = false;
+  if (c.synRetries === 0) c.synSentAt = now;
+  recovery.timeoutAt = instant(now + recovery.rtt.timeoutMs);
+  return writeSyn(c, bytes, offset, now);
+}
+
+function sendData(c: Connection, bytes: Uint8Array, offset: number, now: Instant): number {
+  const { sender } = c;
+  const { recovery } = sender;
+  const slot = recovery.nextRetransmission();
+  if (slot !== NONE) return resend(c, slot, bytes, offset, now);
+  const length = sender.plan(now);
+  if (length === NOTHING) {
+    if (!recovery.probe.due) return 0;
+    const last = recovery.lastSegment();
+    if (last !== NONE) return resend(c, last, bytes, offset, now);
+    recovery.probe.due = false;
+    return 0;
+  }
+  const fin = sender.fits(length);
+  const sequence = sender.next;
+  const size = writeData(c, bytes, offset, sequence, flagsOf(c, sequence, length, fin), length, now);
+  sender.onSent(length, fin, now);
+  ackSent(c);
+  return size;
+}
+
+function resend(c: Connection, slot: number, bytes: Uint8Array, offset: number, now: Instant): number {
+  const { recovery } = c.sender;
+  const fin = (recovery.queue.flags(slot) & CARRIES_FIN) !== 0;
+  const sequence = recovery.queue.sequence(slot);
+  const length = recovery.queue.length(slot) - (fin ? 1 : 0);
+  const size = writeData(c, bytes, offset, sequence, flagsOf(c, sequence, length, fin), length, now);
+  recovery.onRetransmitted(slot, now);
+  ackSent(c);
+  return size;
+}
+
+/** PSH where what was written ends (RFC 9293 §3.9.1.2). */
+function flagsOf(c: Connection, sequence: number, length: number, fin: boolean): number {
+  return (fin ? FIN : 0) | (length > 0 && seqAdd(sequence, length) === c.sender.end ? PSH : 0);
+}
+
+function sendAck(c: Connection, bytes: Uint8Array, offset: number, now: Instant): number {
+  const { acks, sack } = c.receiver;
+  const size = writeAck(c, bytes, offset, c.sender.next, now);
+  const more = acks.duplicates > 1 || (c.sackPermitted && sack !== undefined && sack.unreported > 0);
+  if (acks.duplicates > 0) acks.duplicates--;
+  if (!more) ackSent(c);
+  return size;
+}
+
+function ackSent(c: Connection): void {
+  c.ackDue = false;
+  c.receiver.acks.onSent();
+}

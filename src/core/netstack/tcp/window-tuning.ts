@@ -1,0 +1,87 @@
+/**
+ * How large the receive window should be: dynamic right-sizing. Once per round trip the bytes that the reader took are counted, and
+ * the window grows to twice that (so that a sender in slow start, which doubles per round trip, is never the slower for it), a
+ * little more while the rate rises. The round-trip time of a pure receiver comes from timestamp echoes, or without timestamps from
+ * the time a whole window takes to arrive (an upper bound).
+ */
+
+import { elapsedMs, type Instant } from '../../base/instant.ts';
+import { seqLt } from './sequence.ts';
+
+const SPARE_SEGMENTS = 16;
+/** A window grows at most by this factor at once. */
+const MAX_STEP = 4;
+
+export class WindowTuning {
+  /** Estimate in milliseconds; 0 until something was measured. */
+  rttMs = 0;
+  /** Bytes that arrived in order during the last whole round trip: how much the sender has in flight. */
+  arrivedLastRound = 0;
+  #roundStart: Instant;
+  #arrived = 0;
+  #consumed = 0;
+  #consumedLastRound = 0;
+  #sampledEcho = 0;
+  #windowEdge = 0;
+  #windowStart: Instant | undefined;
+
+  constructor(now: Instant) {
+    this.#roundStart = now;
+  }
+
+  arrived(bytes: number): void {
+    this.#arrived += bytes;
+  }
+
+  consumed(bytes: number): void {
+    this.#consumed += bytes;
+  }
+
+  /** True if the reader has taken nothing for `idleMs`. */
+  idle(idleMs: number, now: Instant): boolean {
+    return this.#consumed === 0 && elapsedMs(this.#roundStart, now) > idleMs;
+  }
+
+  /** Data carried an echo of our clock of `echoAgeMs` ago. Each echo counts once: the first segment with it is the tightest. */
+  measureEcho(echo: number, echoAgeMs: number): void {
+    if (echo === this.#sampledEcho) return;
+    this.#sampledEcho = echo;
+    // The clock ticks in milliseconds: 0 means less than one.
+    this.#sample(Math.max(1, echoAgeMs));
+  }
+
+  /** Without timestamps: data in order has reached `next`, and the window now ends at `rightEdge`. */
+  measureWindow(next: number, rightEdge: number, now: Instant): void {
+    if (this.#windowStart !== undefined) {
+      if (seqLt(next, this.#windowEdge)) return;
+      this.#sample(Math.max(1, elapsedMs(this.#windowStart, now)));
+    }
+    this.#windowStart = now;
+    this.#windowEdge = rightEdge;
+  }
+
+  /** The window that the last round trip asks for, or 0 if no round trip has ended. `fallbackRttMs` serves until one was measured. */
+  endRound(mss: number, fallbackRttMs: number, now: Instant): number {
+    const rtt = this.rttMs || fallbackRttMs;
+    const elapsed = elapsedMs(this.#roundStart, now);
+    if (rtt === 0 || elapsed < rtt) return 0;
+    // A round may end late, since it ends with an arrival: what counts is bytes per round trip.
+    const share = Math.min(1, rtt / elapsed);
+    const consumed = elapsed < 2 * rtt ? this.#consumed : this.#consumed * share;
+    this.arrivedLastRound = elapsed < 2 * rtt ? this.#arrived : this.#arrived * share;
+    const before = this.#consumedLastRound;
+    this.#consumedLastRound = consumed;
+    this.#consumed = 0;
+    this.#arrived = 0;
+    this.#roundStart = now;
+    let wanted = 2 * consumed + SPARE_SEGMENTS * mss;
+    if (before > 0 && consumed > before) wanted *= Math.min(MAX_STEP, consumed / before);
+    return Math.floor(wanted);
+  }
+
+  #sample(rttMs: number): void {
+    if (this.rttMs === 0 || rttMs < this.rttMs) this.rttMs = rttMs;
+    // Rises slowly: a late echo may only mean that the sender paused.
+    else this.rttMs += Math.min(rttMs - this.rttMs, this.rttMs) / 8;
+  }
+}
