@@ -1,0 +1,135 @@
+/**
+ * Carries out what the guard says: between the sockets and the stack for what they ask, and between the stack and WireGuard for what
+ * would leave. While traffic may not flow, new connections wait and then fail, datagrams are dropped and counted.
+ *
+ * The DNS stub and the port-forward lease are below it: no byte of a torrent is in them, and without a session nothing of theirs leaves.
+ */
+
+import type { IpAddress } from '../base/address.ts';
+import { u16be } from '../base/bytes.ts';
+import { after, earliest, type Instant } from '../base/instant.ts';
+import { Queue } from '../base/queue.ts';
+import type { Flow } from '../guard/policy.ts';
+import type { SocketAddress, SocketCommand, SocketErrorCode, SocketEvent, SocketId } from '../netstack/messages.ts';
+import { DNS_PORT } from '../wire/dns.ts';
+
+/** `guard-closed`: traffic may not flow, for the reasons that the status tells. */
+export type GateDrop = 'guard-closed';
+
+/** A connection that waits longer fails with ETIMEDOUT, as Node's own do on a dead line. */
+export const CONNECT_WAIT_MS = 30_000;
+/** Connections that wait; more fail at once. */
+export const MAX_WAITING = 1_024;
+
+interface Waiting {
+  readonly until: Instant;
+  /** The connect, and what was asked of the socket since. */
+  readonly commands: SocketCommand[];
+}
+
+export interface GateOptions {
+  readonly count: (reason: GateDrop) => void;
+  /** Whom the probe may ask for names through a leak. */
+  readonly dnsServers: readonly IpAddress[];
+}
+
+export class Gate {
+  readonly #count: (reason: GateDrop) => void;
+  readonly #dnsServers: readonly IpAddress[];
+  readonly #waiting: Map<SocketId, Waiting> = new Map();
+  readonly #events: Queue<SocketEvent> = new Queue();
+  /** Sockets of the probe, and whom they talk to. */
+  readonly #probes: Map<SocketId, SocketAddress | undefined> = new Map();
+  #flow: Flow = 'closed';
+
+  constructor({ count, dnsServers }: GateOptions) {
+    this.#count = count;
+    this.#dnsServers = dnsServers;
+  }
+
+  /** Whether packets may leave the stack at all; in `probe`, each is asked for with `passes`. */
+  get flow(): Flow {
+    return this.#flow;
+  }
+
+  /** The socket with this id is the probe's: it connects through a leak too. Call before its connect. */
+  admitProbe(socket: SocketId): void {
+    this.#probes.set(socket, undefined);
+  }
+
+  /** The guard's word changed. `pass` gets the commands that have waited, in their order. */
+  setFlow(flow: Flow, pass: (command: SocketCommand) => void): void {
+    this.#flow = flow;
+    if (flow !== 'open' && flow !== 'probe') return;
+    for (const [socket, { commands }] of this.#waiting) {
+      if (flow === 'probe' && !this.#probes.has(socket)) continue;
+      this.#waiting.delete(socket);
+      for (const command of commands) pass(command);
+    }
+  }
+
+  /** True if the stack shall have the command now; otherwise it waits here, or is dropped. */
+  admits(command: SocketCommand, now: Instant): boolean {
+    const socket = 'socket' in command ? command.socket : undefined;
+    const waiting = socket === undefined ? undefined : this.#waiting.get(socket);
+    if (waiting) {
+      if (command.kind === 'tcp-abort') this.#end(command.socket);
+      else waiting.commands.push(command);
+      return false;
+    }
+    if (command.kind === 'tcp-connect') return this.#admitsConnect(command.socket, command.to, command, now);
+    if (command.kind === 'tcp-abort') this.#probes.delete(command.socket);
+    if (command.kind !== 'udp-send' || this.#flow === 'open') return true;
+    this.#count('guard-closed');
+    return false;
+  }
+
+  /**
+   * Whether the packet that the stack wrote at `offset` may leave in `probe`: to whom the probe talks, and DNS. The stack writes no
+   * options and no extension headers there.
+   */
+  passes(bytes: Uint8Array, offset: number): boolean {
+    const version = bytes[offset]! >>> 4;
+    const to = offset + (version === 4 ? 16 : 24);
+    const payload = offset + (version === 4 ? 20 : 40);
+    const length = version === 4 ? 4 : 16;
+    const port = u16be(bytes, payload + 2);
+    const isTo = ({ bytes: address }: IpAddress): boolean => {
+      for (let i = 0; i < length; i++) if (bytes[to + i] !== address[i]) return false;
+      return address.length === length;
+    };
+    if (port === DNS_PORT && this.#dnsServers.some(isTo)) return true;
+    for (const remote of this.#probes.values()) if (remote?.port === port && isTo(remote.address)) return true;
+    this.#count('guard-closed');
+    return false;
+  }
+
+  handleTimeout(now: Instant): void {
+    for (const [socket, { until }] of this.#waiting) if (until <= now) this.#end(socket, 'ETIMEDOUT');
+  }
+
+  nextTimeout(): Instant | undefined {
+    let next: Instant | undefined;
+    for (const { until } of this.#waiting.values()) next = earliest(next, until);
+    return next;
+  }
+
+  nextOutput(): SocketEvent | undefined {
+    return this.#events.shift();
+  }
+
+  #admitsConnect(socket: SocketId, to: SocketAddress, command: SocketCommand, now: Instant): boolean {
+    const isProbe = this.#probes.has(socket);
+    if (isProbe) this.#probes.set(socket, to);
+    if (this.#flow === 'open' || (this.#flow === 'probe' && isProbe)) return true;
+    if (this.#waiting.size >= MAX_WAITING) this.#end(socket, 'ENETUNREACH');
+    else this.#waiting.set(socket, { until: after(now, CONNECT_WAIT_MS), commands: [command] });
+    return false;
+  }
+
+  #end(socket: SocketId, error?: SocketErrorCode): void {
+    this.#waiting.delete(socket);
+    this.#probes.delete(socket);
+    this.#events.push(error === undefined ? { kind: 'closed', socket } : { kind: 'closed', socket, error });
+  }
+}
