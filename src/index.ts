@@ -1,0 +1,20 @@
+/** The library: `import { Tunnel, parseWireGuardConfig } from 'sluice'`. */
+
+export { ERRORS, type ErrorCode, SluiceError } from './core/base/errors.ts';
+export { VERSION } from './core/base/version.ts';
+export {
+  parseWireGuardConfig,
+  type WireGuardConfig,
+  type WireGuardPeerConfig,
+} from './core/tunnel/wireguard-config.ts';
+export type { KillswitchOptions, KillswitchStatus } from './node/killswitch.ts';
+export type { PortForwardOptions } from './node/port-forward.ts';
+export type {
+  PortForwardStatus,
+  Reason,
+  SocketCounts,
+  StatusSnapshot,
+  TunnelState,
+  TunnelStatus,
+} from './node/status.ts';
+export { Tunnel, type TunnelEvents, type TunnelOptions } from './node/tunnel.ts';

@@ -1,0 +1,109 @@
+/**
+ * The engine on the embedder's own thread: the tunnel machine, its driver and its UDP port behind the narrow interface that
+ * sockets use. A later engine runs the same machine on a worker behind the same interface.
+ */
+
+import { type Endpoint, formatEndpoint } from '../core/base/address.ts';
+import type { Instant } from '../core/base/instant.ts';
+import type { SocketCommand, SocketEvent } from '../core/netstack/messages.ts';
+import type { TunnelEvent, TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
+import type { Peer } from '../core/wireguard/device.ts';
+import type { Clock } from './clock.ts';
+import { Driver } from './driver.ts';
+import type { EnginePort } from './engine.ts';
+import { openPorts } from './port-set.ts';
+import type { OpenUdpPort, UdpPort } from './udp-port.ts';
+
+export interface InlineEngineOptions {
+  readonly machine: TunnelMachine;
+  readonly clock: Clock;
+  readonly openUdpPort: OpenUdpPort;
+  readonly onTunnelEvent: (event: TunnelEvent) => void;
+  /** A failure of the port that traffic did not survive. */
+  readonly onPortError: (error: Error) => void;
+}
+
+export class InlineEngine implements EnginePort {
+  onEvent: (event: SocketEvent) => void = () => {};
+  readonly #options: InlineEngineOptions;
+  readonly #driver: Driver;
+  #port: UdpPort | undefined;
+  #closed = false;
+
+  constructor(options: InlineEngineOptions) {
+    this.#options = options;
+    this.#driver = new Driver({ machine: options.machine, clock: options.clock, onTurn: () => this.#deliver() });
+  }
+
+  /** The port's local address; `undefined` until `connect`. */
+  get local(): Endpoint | undefined {
+    return this.#port?.local;
+  }
+
+  post(command: SocketCommand): void {
+    if (!this.#closed) this.#driver.mutate((now) => this.#options.machine.handleCommand(command, now));
+  }
+
+  /**
+   * Opens the only socket that faces the internet, connected to the server (one for each server, if the peers have several), and
+   * starts the handshakes. `servers` has an endpoint for each peer of the machine that has one.
+   */
+  async connect(servers: ReadonlyMap<Peer, Endpoint>, listenPort?: number): Promise<void> {
+    const { machine, openUdpPort, onPortError } = this.#options;
+    const remotes = [
+      ...new Map([...servers.values()].map((endpoint) => [formatEndpoint(endpoint), endpoint])).values(),
+    ];
+    // With a fixed port there is room for one socket only; otherwise traffic changes over without a gap.
+    if (listenPort !== undefined) await this.#detach();
+    const bind = listenPort === undefined ? {} : { bind: anyAddress(remotes[0]!, listenPort) };
+    const port = await openPorts(
+      openUdpPort,
+      remotes,
+      { mtu: machine.mtu, ...bind },
+      {
+        onBurst: (burst) => this.#driver.handleBurst(burst),
+        onDrain: () => this.#driver.handleDrain(),
+        onError: onPortError,
+      },
+    );
+    if (this.#closed) return port.close();
+    await this.#detach();
+    this.#port = port;
+    this.#driver.attach(port);
+    this.mutate((now) => {
+      for (const [peer, endpoint] of servers) machine.setEndpoint(peer, endpoint, now);
+    });
+    return undefined;
+  }
+
+  /** Runs one mutation of the machine; its outputs are drained soon after. */
+  mutate(change: (now: Instant) => void): void {
+    if (!this.#closed) this.#driver.mutate(change);
+  }
+
+  /** Stops at once: no datagram is sent or taken after, and the keys are wiped. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#driver.stop();
+    this.#options.machine.close();
+    await this.#port?.close();
+  }
+
+  async #detach(): Promise<void> {
+    const previous = this.#port;
+    this.#port = undefined;
+    this.#driver.attach(undefined);
+    await previous?.close();
+  }
+
+  #deliver(): void {
+    const { machine, onTunnelEvent } = this.#options;
+    for (let event = machine.nextTunnelEvent(); event; event = machine.nextTunnelEvent()) onTunnelEvent(event);
+    for (let event = machine.nextOutput(); event; event = machine.nextOutput()) this.onEvent(event);
+  }
+}
+
+function anyAddress({ address }: Endpoint, port: number): Endpoint {
+  return { address: { family: address.family, bytes: new Uint8Array(address.bytes.length) }, port };
+}

@@ -1,0 +1,218 @@
+/**
+ * One established TCP connection as the engine sees it, between the seam and the stream that users hold: bytes that wait for the
+ * reader, bytes that wait for credit, and who still has to say goodbye.
+ *
+ * Reading: what the stream takes is given back as credit, but not what overfills it; so a paused reader stops the peer after the
+ * engine's window plus the stream's high-water mark. Writing: a write is done when its last byte was posted within the credit.
+ */
+
+import { Queue } from '../core/base/queue.ts';
+import type { SocketAddress, SocketErrorCode, SocketEvent, SocketId, TcpOptions } from '../core/netstack/messages.ts';
+import { systemError } from './node-errors.ts';
+import type { SocketTable } from './socket-table.ts';
+
+export type TcpOpened = Extract<SocketEvent, { kind: 'tcp-connected' | 'tcp-accepted' }>;
+
+export interface ConnectionReader {
+  /** False: enough for now, `pull` will ask for more. `null`: no more will come. */
+  handleBytes(bytes: Buffer | null): boolean;
+  /** Something moved, for idle timers. */
+  handleActivity(): void;
+  /** The connection is gone; called once, after the last bytes were taken. */
+  handleFailure(error: Error): void;
+}
+
+/** Waiting for more credit than a crumb keeps writes from being cut ever smaller, as RFC 9293 §3.8.6.2.1 does for segments. */
+const LEAST_CREDIT = 8_192;
+
+interface PendingWrite {
+  readonly chunks: readonly Uint8Array[];
+  readonly done: (error?: Error | null) => void;
+  index: number;
+  offset: number;
+  posted: number;
+}
+
+export class Connection {
+  readonly local: SocketAddress;
+  readonly remote: SocketAddress;
+  /** Bytes the reader took, and bytes posted to the engine. */
+  bytesRead = 0;
+  bytesWritten = 0;
+  readonly #table: SocketTable;
+  readonly #id: SocketId;
+  readonly #reader: ConnectionReader;
+  readonly #inbox = new Queue<Uint8Array>();
+  /** Events of the turn in which the connection opened: they wait until listeners of `connect` had their turn. */
+  #early: SocketEvent[] | undefined = [];
+  #wanted = false;
+  #owed = 0;
+  #credit: number;
+  readonly #leastCredit: number;
+  #write: PendingWrite | undefined;
+  #shutDown = false;
+  #released = false;
+  #remoteEnd: 'open' | 'ended' | 'told' = 'open';
+  #engineDone = false;
+  #failure: SocketErrorCode | undefined;
+
+  constructor(table: SocketTable, opened: TcpOpened, reader: ConnectionReader) {
+    this.#table = table;
+    this.#id = opened.socket;
+    this.#reader = reader;
+    this.#credit = opened.writeCredit;
+    this.#leastCredit = Math.min(LEAST_CREDIT, Math.max(1, opened.writeCredit >> 2));
+    this.local = opened.local;
+    this.remote = opened.remote;
+    table.adopt(opened.socket, (event) => (this.#early ? void this.#early.push(event) : this.#handleEvent(event)));
+    setImmediate(() => this.#settle());
+  }
+
+  /** Bytes of the write under way that were posted already. */
+  get postedOfWrite(): number {
+    return this.#write?.posted ?? 0;
+  }
+
+  get writing(): boolean {
+    return this.#write !== undefined;
+  }
+
+  /** The reader has room again. */
+  pull(): void {
+    this.#wanted = true;
+    this.#giveBack();
+    this.#deliver();
+  }
+
+  /** One write at a time; `done` comes when all of it was posted. */
+  write(chunks: readonly Uint8Array[], done: (error?: Error | null) => void): void {
+    if (this.#engineDone) done(systemError(this.#failure ?? 'EPIPE', 'write'));
+    else {
+      this.#write = { chunks, done, index: 0, offset: 0, posted: 0 };
+      this.#flush();
+    }
+  }
+
+  /** FIN after what was written. */
+  shutdown(): void {
+    if (this.#shutDown || this.#engineDone) return;
+    this.#shutDown = true;
+    this.#table.post({ kind: 'tcp-shutdown', socket: this.#id });
+  }
+
+  configure(options: Omit<TcpOptions, 'kind' | 'socket'>): void {
+    if (!this.#engineDone) this.#table.post({ kind: 'tcp-options', socket: this.#id, ...options });
+  }
+
+  /** The user's side is gone: as close(2), a graceful end unless bytes were left unread (RFC 1122 §4.2.2.13). */
+  release(): void {
+    this.#leave();
+    if (this.#engineDone) return;
+    if (this.#inbox.length > 0) this.#table.abort(this.#id);
+    else this.#table.linger(this.#id, this.#shutDown);
+  }
+
+  /** RST. */
+  abort(): void {
+    this.#leave();
+    if (!this.#engineDone) this.#table.abort(this.#id);
+  }
+
+  /** After this the reader hears nothing; a write under way counts as done, as in Node. */
+  #leave(): void {
+    this.#released = true;
+    this.#wanted = false;
+    this.#settle();
+    const write = this.#write;
+    this.#write = undefined;
+    write?.done(null);
+  }
+
+  #settle(): void {
+    const early = this.#early;
+    this.#early = undefined;
+    for (const event of early ?? []) this.#handleEvent(event);
+  }
+
+  #handleEvent(event: SocketEvent): void {
+    switch (event.kind) {
+      case 'tcp-data':
+        this.#inbox.push(event.bytes);
+        this.#deliver();
+        break;
+      case 'tcp-end':
+        if (this.#remoteEnd === 'open') this.#remoteEnd = 'ended';
+        this.#deliver();
+        break;
+      case 'tcp-write-credit':
+        this.#credit += event.bytes;
+        if (this.#write) this.#reader.handleActivity();
+        this.#flush();
+        break;
+      case 'closed':
+        this.#table.forget(this.#id);
+        this.#engineDone = true;
+        this.#failure = event.error;
+        if (event.error) this.#fail();
+        break;
+    }
+  }
+
+  #deliver(): void {
+    while (this.#wanted && this.#inbox.length > 0) {
+      const bytes = this.#inbox.shift()!;
+      this.#owed += bytes.length;
+      this.bytesRead += bytes.length;
+      this.#reader.handleActivity();
+      const more = this.#reader.handleBytes(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+      this.#wanted = more && !this.#released;
+    }
+    if (this.#wanted) this.#giveBack();
+    if (this.#inbox.length > 0) return;
+    if (this.#wanted && this.#remoteEnd === 'ended') {
+      this.#remoteEnd = 'told';
+      this.#reader.handleBytes(null);
+    }
+    if (this.#failure) this.#fail();
+  }
+
+  #giveBack(): void {
+    if (this.#owed > 0 && !this.#engineDone && !this.#released)
+      this.#table.post({ kind: 'tcp-credit', socket: this.#id, bytes: this.#owed });
+    this.#owed = 0;
+  }
+
+  #flush(): void {
+    const write = this.#write;
+    if (!write) return;
+    for (let chunk = write.chunks[write.index]; chunk; chunk = write.chunks[write.index]) {
+      const rest = chunk.length - write.offset;
+      const length = this.#credit >= Math.min(rest, this.#leastCredit) ? Math.min(rest, this.#credit) : 0;
+      if (length > 0) this.#postBytes(write, chunk, length);
+      if (write.offset < chunk.length) return;
+      write.index++;
+      write.offset = 0;
+    }
+    this.#write = undefined;
+    this.#reader.handleActivity();
+    write.done();
+  }
+
+  #postBytes(write: PendingWrite, chunk: Uint8Array, length: number): void {
+    const bytes = length === chunk.length ? chunk : chunk.subarray(write.offset, write.offset + length);
+    this.#table.post({ kind: 'tcp-write', socket: this.#id, bytes });
+    this.#credit -= length;
+    this.bytesWritten += length;
+    write.offset += length;
+    write.posted += length;
+  }
+
+  /** Bytes that wait come first, unless a write waits for credit that will never come. */
+  #fail(): void {
+    if (this.#released || (this.#inbox.length > 0 && !this.#write)) return;
+    const error = systemError(this.#failure!, 'read');
+    setImmediate(() => {
+      if (!this.#released) this.#reader.handleFailure(error);
+    });
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * Port forwarding as the tunnel's user sees it: which lease the options mean, which listeners it leads to, what the status tells.
+ * The protocol itself is `core/portmap`.
+ */
+
+import { randomInt } from 'node:crypto';
+import { type IpAddress, parseIp, prefix } from '../core/base/address.ts';
+import { SluiceError } from '../core/base/errors.ts';
+import type { Instant } from '../core/base/instant.ts';
+import { FixedPort } from '../core/portmap/fixed.ts';
+import { NatPmpLease } from '../core/portmap/lease.ts';
+import type { LeaseEvent, LeaseReason, PortLease } from '../core/portmap/messages.ts';
+import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
+import type { ForwardedProtocol, ForwardedSocket } from './forwarded.ts';
+import { systemRandom } from './random.ts';
+import type { SocketLayer } from './socket-layer.ts';
+import type { PortForwardStatus, Reason } from './status.ts';
+
+export interface PortForwardOptions {
+  /** `airvpn` is another name for `static`. */
+  readonly provider: 'none' | 'natpmp' | 'protonvpn' | 'static' | 'airvpn';
+  /** The port that the provider has assigned: with `static`, and only there. */
+  readonly port?: number;
+  /** An IPv4 address; default the first DNS server, else the first host of the tunnel's network. */
+  readonly gateway?: string;
+  /** The longest time between renewals; default 45. */
+  readonly refreshSeconds?: number;
+}
+
+/** What it needs of the tunnel around it. */
+export interface PortForwardHost {
+  readonly sockets: Pick<SocketLayer, 'forwardedSockets' | 'setForwarding'>;
+  /** Runs a change of the lease in the engine. */
+  mutate(change: (lease: PortLease, now: Instant) => void): void;
+  /** The port is this one now: only called when it was another one, or none. */
+  onMapped(port: number): void;
+  onLost(reason: LeaseReason): void;
+}
+
+/** Where nobody else listens: the dynamic ports of RFC 6335 §6. */
+const DYNAMIC_PORTS = [49_152, 65_536] as const;
+/** A little more than the lease itself takes at most. */
+const RELEASE_LIMIT_MS = 1_250;
+
+export class PortForward {
+  readonly lease: PortLease;
+  /** Where forwarded sockets listen that name no port. */
+  #internalPort: number;
+  #host: PortForwardHost | undefined;
+  #announced: number | undefined;
+  #released: () => void = () => {};
+
+  /** Throws RangeError for an option that makes no sense, `ERR_CONFIG_VALUE` if no gateway can be told from the configuration. */
+  constructor(options: PortForwardOptions = { provider: 'none' }, wireguard: WireGuardConfig) {
+    this.#internalPort = options.provider === 'none' ? 0 : randomInt(...DYNAMIC_PORTS);
+    this.lease = leaseOf(options, wireguard, this.#internalPort);
+    if (this.lease instanceof FixedPort) this.#internalPort = options.port ?? 0;
+  }
+
+  /** Before the first event and the first socket. */
+  attach(host: PortForwardHost): void {
+    this.#host = host;
+    host.sockets.setForwarding(
+      (protocol) => this.#portFor(protocol),
+      () => this.#handleSocketChange(),
+    );
+  }
+
+  /** From the engine. Sockets know their port before anybody is told. */
+  handleEvent(event: LeaseEvent): void {
+    this.#follow();
+    switch (event.kind) {
+      case 'mapped':
+        if (event.port === this.#announced) return;
+        this.#announced = event.port;
+        this.#host?.onMapped(event.port);
+        return;
+      case 'lost':
+        this.#announced = undefined;
+        this.#host?.onLost(event.reason);
+        return;
+      case 'released':
+        this.#released();
+        return;
+    }
+  }
+
+  status(now: Instant): PortForwardStatus {
+    const { provider, state, port, protocols, leaseSeconds, renewInSeconds } = this.lease.facts(now);
+    return {
+      provider,
+      state,
+      port: port ?? null,
+      protocols,
+      leaseSeconds: leaseSeconds ?? null,
+      renewInSeconds: renewInSeconds ?? null,
+      reachable: 'unknown',
+    };
+  }
+
+  /** Why there is no port though one is wanted. */
+  reason(now: Instant): Reason | null {
+    const { state, reason } = this.lease.facts(now);
+    return state === 'failed' ? (reason ?? null) : null;
+  }
+
+  /** Gives the port back; resolves when the gateway knows, or after a second. */
+  release(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, RELEASE_LIMIT_MS);
+      this.#released = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#host?.mutate((lease, now) => lease.release(now));
+    });
+  }
+
+  /** The port for a forwarded socket that names none; 0 (any) if there is one already, for a port leads to one socket only. */
+  #portFor(protocol: ForwardedProtocol): number {
+    return this.#socketsOf(protocol).length > 0 ? 0 : this.#internalPort;
+  }
+
+  /** A forwarded socket was bound or closed: the mapping leads to the oldest listener, else to the oldest UDP socket. */
+  #handleSocketChange(): void {
+    const port = (this.#socketsOf('tcp')[0] ?? this.#socketsOf('udp')[0])?.internalPort;
+    if (port !== undefined && port !== this.#internalPort) {
+      this.#internalPort = port;
+      this.#host?.mutate((lease, now) => lease.setInternalPort(port, now));
+    }
+    this.#follow();
+  }
+
+  #socketsOf(protocol: ForwardedProtocol): readonly ForwardedSocket[] {
+    return this.#host?.sockets.forwardedSockets(protocol) ?? [];
+  }
+
+  #follow(): void {
+    const { served } = this.lease;
+    const insidePorts = [...new Set(served.map(({ insidePort }) => insidePort))];
+    for (const protocol of ['tcp', 'udp'] as const)
+      for (const [index, socket] of this.#socketsOf(protocol).entries())
+        if (index === 0) socket.setForwarding(served[0]?.port, insidePorts);
+        else socket.setForwarding(undefined, []);
+  }
+}
+
+function leaseOf(options: PortForwardOptions, wireguard: WireGuardConfig, internalPort: number): PortLease {
+  const { provider, port, refreshSeconds } = options;
+  switch (provider) {
+    case 'none':
+      return new FixedPort(undefined);
+    case 'static':
+    case 'airvpn':
+      if (port === undefined) throw new RangeError('"portForward.port" expected the port that the provider assigned');
+      return new FixedPort(port);
+    case 'natpmp':
+    case 'protonvpn':
+      if (refreshSeconds !== undefined && !(refreshSeconds >= 1))
+        throw new RangeError(`"portForward.refreshSeconds" expected at least 1, got ${refreshSeconds}`);
+      return new NatPmpLease({
+        provider,
+        gateway: gatewayOf(options.gateway, wireguard),
+        internalPort,
+        random: systemRandom,
+        ...(refreshSeconds === undefined ? {} : { refreshSeconds }),
+      });
+    default:
+      throw new RangeError(
+        `"portForward.provider" expected none, natpmp, protonvpn or static, got ${JSON.stringify(provider)}`,
+      );
+  }
+}
+
+function gatewayOf(text: string | undefined, { dns, addresses }: WireGuardConfig): IpAddress {
+  if (text !== undefined) {
+    const gateway = parseIp(text);
+    if (gateway?.family === 4) return gateway;
+    throw new RangeError(`"portForward.gateway" expected an IPv4 address, got ${JSON.stringify(text)}`);
+  }
+  const own = addresses.find(({ address }) => address.family === 4);
+  const gateway = dns.find(({ family }) => family === 4) ?? (own && firstHost(own));
+  if (gateway) return gateway;
+  throw new SluiceError('ERR_CONFIG_VALUE', 'No port-forwarding gateway can be told from the configuration.', {
+    hint: 'Name the gateway, or set the provider to none.',
+  });
+}
+
+/** Of the interface's network; providers give out single addresses, whose gateway is the first of the /24 around. */
+function firstHost({ address, bits }: WireGuardConfig['addresses'][number]): IpAddress {
+  const network = prefix(address, bits > 30 ? 24 : bits).address.bytes;
+  return { family: 4, bytes: network.with(3, network[3]! | 1) };
+}

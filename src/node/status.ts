@@ -1,0 +1,63 @@
+/** The status snapshot: one read-only type for the library, the API, the command line and the dashboard. */
+
+import type { GuardState } from '../core/guard/policy.ts';
+import type { KillswitchStatus } from './killswitch.ts';
+
+export type TunnelState = GuardState;
+
+/** Why a state is not a happy one: `message` says what happened, `hint` what to do next. */
+export interface Reason {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export interface StatusSnapshot {
+  readonly version: string;
+  readonly enabled: boolean;
+  readonly state: TunnelState;
+  /** When `state` was entered, ISO 8601. */
+  readonly since: string;
+  readonly reason: Reason | null;
+  readonly tunnel: TunnelStatus;
+  readonly killswitch: KillswitchStatus;
+  readonly portForward: PortForwardStatus;
+  readonly sockets: SocketCounts;
+}
+
+export interface TunnelStatus {
+  /** The one UDP endpoint outside; `null` until its name is resolved. */
+  readonly endpoint: string | null;
+  readonly addresses: readonly string[];
+  readonly dns: readonly string[];
+  readonly mtu: number;
+  /** Handshakes completed since the tunnel was opened. */
+  readonly handshakes: number;
+  /** `null` until the first handshake. */
+  readonly handshakeAgeSeconds: number | null;
+  readonly rxBytes: number;
+  readonly txBytes: number;
+  /** Dropped datagrams and packets by reason; reasons that never occurred are absent. */
+  readonly drops: Readonly<Record<string, number>>;
+  /** The crypto backend in use: `sodium`, `node` or `noble`. */
+  readonly crypto: string;
+}
+
+export interface PortForwardStatus {
+  readonly provider: 'none' | 'natpmp' | 'protonvpn' | 'static';
+  readonly state: 'off' | 'acquiring' | 'mapped' | 'failed';
+  /** On the exit address; `null` unless mapped. */
+  readonly port: number | null;
+  readonly protocols: readonly ('tcp' | 'udp')[];
+  /** As the gateway granted it; `null` without a lease. */
+  readonly leaseSeconds: number | null;
+  readonly renewInSeconds: number | null;
+  /** Whether somebody outside has got through: another thing than holding a lease. */
+  readonly reachable: 'open' | 'closed' | 'unknown';
+}
+
+export interface SocketCounts {
+  readonly tcp: number;
+  readonly udp: number;
+  readonly listening: number;
+}

@@ -1,0 +1,297 @@
+/**
+ * The UDP socket outside the tunnel, on node:dgram, as bursts in both directions. It is the only module that opens a socket facing
+ * the internet. With a `remote` the socket is connected: the kernel then neither sends to nor accepts from anyone else.
+ */
+
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { type Endpoint, formatEndpoint, formatIp, parseIp, sameEndpoint } from '../core/base/address.ts';
+import { Burst } from '../core/base/burst.ts';
+import { SluiceError } from '../core/base/errors.ts';
+
+export interface UdpPort {
+  /** To be filled with datagrams; an absent endpoint means the connected remote. May be another object after `flush`. */
+  readonly transmit: Burst;
+  /** Sends what is in `transmit` and clears it. */
+  flush(): void;
+  /** True while the system's queue is full: leave `transmit` alone until `onDrain`. */
+  readonly congested: boolean;
+  readonly local: Endpoint;
+  /** Nothing is received after the call; resolves when the port is free again. */
+  close(): Promise<void>;
+  /** Absent where a port only distributes to others. */
+  readonly counters?: UdpPortCounters;
+}
+
+export interface UdpPortHandlers {
+  /** Datagrams, to be taken before it returns; the memory may be overwritten, and is reused after. */
+  onBurst(burst: Burst): void;
+  onDrain(): void;
+  /** The port carries nothing any more (its address or interface went away): open another. Once until a datagram is sent again. */
+  onError(error: Error): void;
+}
+
+export interface UdpPortOptions {
+  readonly remote?: Endpoint;
+  readonly bind?: Endpoint;
+  /** The tunnel's MTU, if slots of 2048 bytes might be too small for it. */
+  readonly mtu?: number;
+}
+
+export type OpenUdpPort = (options: UdpPortOptions, handlers: UdpPortHandlers) => Promise<UdpPort>;
+
+export interface UdpPortCounters {
+  received: number;
+  sent: number;
+  /** Received, but larger than a slot: no datagram of WireGuard at this MTU. */
+  oversized: number;
+  /** To another endpoint than the connected one: never sent. */
+  wrongEndpoint: number;
+  /** Refusals that the port survived, such as ICMP port unreachable. Of each flush only the last datagram is watched. */
+  softErrors: number;
+  /** What the system granted of the buffer that was asked for, in bytes (Linux reports twice what it uses for data). */
+  receiveBufferBytes: number;
+}
+
+/** Opens a port. Throws `ERR_UDP_PORT` with the system's reason as `cause`. */
+export const openDgramPort: OpenUdpPort = async (options, handlers) => {
+  const family = (options.remote ?? options.bind)?.address.family ?? 4;
+  const socket = createSocket({ type: family === 4 ? 'udp4' : 'udp6', ipv6Only: family === 6, lookup: echoAddress });
+  try {
+    await bind(socket, options.bind);
+    if (options.remote) await connect(socket, options.remote);
+  } catch (cause) {
+    socket.close();
+    const { remote, bind: local } = options;
+    const what = remote ? `towards ${formatEndpoint(remote)}` : `at ${local ? formatEndpoint(local) : 'any address'}`;
+    throw new SluiceError('ERR_UDP_PORT', `No UDP port could be opened ${what}: ${(cause as Error).message}.`, {
+      cause,
+    });
+  }
+  return new DgramPort(socket, options, handlers);
+};
+
+/** wireguard-go asks for as much: at 1 Gbit/s the usual 208 KiB hold 2 ms of traffic. */
+const BUFFER_BYTES = 7 << 20;
+const SLOT_BYTES = 2048;
+/** Transport header, padding and tag around an inner packet. */
+const OVERHEAD_BYTES = 16 + 15 + 16;
+/** Sources remembered, so that each of them is one object. */
+const MAX_SOURCES = 1024;
+/** Failures that tell something of the path or the peer and pass by themselves. */
+const SOFT_ERRORS = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'EMSGSIZE', 'EPERM', 'EACCES', 'ENOBUFS', 'EAGAIN']);
+
+class DgramPort implements UdpPort {
+  readonly transmit: Burst;
+  readonly local: Endpoint;
+  readonly counters: UdpPortCounters;
+  congested = false;
+  readonly #socket: Socket;
+  readonly #remote: Endpoint | undefined;
+  readonly #handlers: UdpPortHandlers;
+  readonly #receive: Burst;
+  readonly #sources: Map<string, Endpoint> = new Map();
+  /** The view that each slot was last sent through: most datagrams have the length of the one before. */
+  readonly #views: Uint8Array[] = [];
+  #source: Endpoint | undefined;
+  #sourceText = '';
+  #target: Endpoint | undefined;
+  #targetText = '';
+  #receivePending = false;
+  #failed = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(socket: Socket, { remote, mtu = 0 }: UdpPortOptions, handlers: UdpPortHandlers) {
+    const slotBytes = Math.max(SLOT_BYTES, Math.ceil((mtu + OVERHEAD_BYTES) / 4) * 4);
+    this.transmit = new Burst(64, slotBytes);
+    this.#receive = new Burst(64, slotBytes);
+    this.#socket = socket;
+    this.#remote = remote;
+    this.#handlers = handlers;
+    const { address, port } = socket.address();
+    this.local = { address: parseIp(withoutZone(address))!, port };
+    this.counters = {
+      received: 0,
+      sent: 0,
+      oversized: 0,
+      wrongEndpoint: 0,
+      softErrors: 0,
+      receiveBufferBytes: askForBuffers(socket),
+    };
+    socket.on('message', (bytes, from) => this.#handleMessage(bytes, from));
+    socket.on('error', (error) => this.#handleError(error));
+  }
+
+  flush(): void {
+    const { transmit } = this;
+    const { count } = transmit;
+    if (count === 0 || this.congested || this.#closed) return;
+    for (let i = 0; i < count; i++) this.#send(i, i === count - 1 ? this.#handleSent : undefined);
+    transmit.clear();
+    // What the system did not take at once still lies in `transmit`; the callback of the last datagram ends the wait.
+    this.congested = this.#socket.getSendQueueCount() > 0;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      this.#socket.removeAllListeners('message');
+      this.#socket.close(resolve);
+    });
+    return this.#closed;
+  }
+
+  #send(index: number, sent: SentCallback | undefined): void {
+    const { transmit } = this;
+    const endpoint = transmit.endpoints[index];
+    if (this.#remote) {
+      if (endpoint && endpoint !== this.#remote && !sameEndpoint(endpoint, this.#remote)) {
+        this.counters.wrongEndpoint++;
+        sent?.(null);
+        return;
+      }
+      this.#socket.send(this.#view(index), sent);
+    } else if (endpoint) {
+      if (endpoint !== this.#target) {
+        this.#target = endpoint;
+        this.#targetText = formatIp(endpoint.address);
+      }
+      this.#socket.send(this.#view(index), endpoint.port, this.#targetText, sent);
+    } else {
+      this.counters.wrongEndpoint++;
+      sent?.(null);
+      return;
+    }
+    this.counters.sent++;
+  }
+
+  #view(index: number): Uint8Array {
+    const length = this.transmit.lengths[index]!;
+    const view = this.#views[index];
+    if (view && view.length === length) return view;
+    const offset = this.transmit.offsets[index]!;
+    return (this.#views[index] = this.transmit.slab.subarray(offset, offset + length));
+  }
+
+  readonly #handleSent: SentCallback = (error) => {
+    if (error) this.#handleError(error);
+    else this.#failed = false;
+    this.#checkDrained();
+  };
+
+  readonly #checkDrained = (): void => {
+    if (!this.congested || this.#closed) return;
+    // The last datagram may have been refused while those before it still wait.
+    if (this.#socket.getSendQueueCount() > 0) {
+      setTimeout(this.#checkDrained, 1);
+      return;
+    }
+    this.congested = false;
+    this.#handlers.onDrain();
+  };
+
+  #handleMessage(bytes: Uint8Array, from: RemoteInfo): void {
+    this.counters.received++;
+    const endpoint = this.#remote ?? this.#sourceOf(from);
+    if (!this.#receive.append(bytes, endpoint)) {
+      this.counters.oversized++;
+      return;
+    }
+    if (this.#receive.full) this.#deliver();
+    else if (!this.#receivePending) {
+      this.#receivePending = true;
+      // Node reads up to 32 datagrams in one turn; the check phase comes right behind the last of them.
+      setImmediate(this.#handleTurn);
+    }
+  }
+
+  readonly #handleTurn = (): void => {
+    this.#receivePending = false;
+    if (this.#receive.count > 0 && !this.#closed) this.#deliver();
+  };
+
+  #deliver(): void {
+    try {
+      this.#handlers.onBurst(this.#receive);
+    } finally {
+      this.#receive.clear();
+    }
+  }
+
+  #sourceOf({ address, port }: RemoteInfo): Endpoint | undefined {
+    const last = this.#source;
+    if (last && last.port === port && this.#sourceText === address) return last;
+    const key = `${address} ${port}`;
+    let endpoint = this.#sources.get(key);
+    if (!endpoint) {
+      const parsed = parseIp(withoutZone(address));
+      if (!parsed) return undefined;
+      endpoint = { address: parsed, port };
+      if (this.#sources.size >= MAX_SOURCES) this.#sources.clear();
+      this.#sources.set(key, endpoint);
+    }
+    this.#source = endpoint;
+    this.#sourceText = address;
+    return endpoint;
+  }
+
+  #handleError(error: Error): void {
+    if (SOFT_ERRORS.has((error as NodeJS.ErrnoException).code ?? '')) {
+      this.counters.softErrors++;
+      return;
+    }
+    if (this.#failed || this.#closed) return;
+    this.#failed = true;
+    this.#handlers.onError(error);
+  }
+}
+
+type SentCallback = (error: Error | null) => void;
+
+/** Addresses are literals already. Without it, node:dgram asks dns.lookup for every datagram and sends it a turn later. */
+function echoAddress(
+  address: string,
+  family: unknown,
+  callback: (error: null, address: string, family: number) => void,
+): void {
+  callback(null, address, typeof family === 'number' ? family : address.includes(':') ? 6 : 4);
+}
+
+function bind(socket: Socket, local: Endpoint | undefined): Promise<void> {
+  return settle(socket, (done) => {
+    if (local) socket.bind({ address: formatIp(local.address), port: local.port, exclusive: true }, done);
+    else done();
+  });
+}
+
+function connect(socket: Socket, { address, port }: Endpoint): Promise<void> {
+  return settle(socket, (done) => socket.connect(port, formatIp(address), done));
+}
+
+function settle(socket: Socket, start: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    start(() => {
+      socket.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** Asks for a large receive buffer and returns what was granted. Some systems refuse too large a number instead of capping it. */
+function askForBuffers(socket: Socket): number {
+  for (let bytes = BUFFER_BYTES; bytes > 1 << 17; bytes >>= 1) {
+    try {
+      socket.setRecvBufferSize(bytes);
+      socket.setSendBufferSize(bytes);
+      break;
+    } catch {
+      // Half as much, then.
+    }
+  }
+  return socket.getRecvBufferSize();
+}
+
+/** `fe80::1%eth0` without its interface. */
+function withoutZone(address: string): string {
+  const at = address.indexOf('%');
+  return at < 0 ? address : address.slice(0, at);
+}

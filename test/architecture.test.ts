@@ -1,0 +1,78 @@
+/** The layer table of the design as data, and the purity rules that the compiler cannot see. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const SRC = resolve(import.meta.dirname, '../src');
+
+/** Folder → folders it may import; a folder may always import itself. The longest matching folder is the one that counts. */
+const LAYERS: Record<string, readonly string[]> = {
+  'core/base': [],
+  'core/wire': ['core/base'],
+  'core/noise': ['core/base'],
+  'core/wireguard': ['core/base', 'core/wire', 'core/noise'],
+  'core/netstack': ['core/base', 'core/wire'],
+  'core/dns': ['core/base', 'core/wire'],
+  'core/nat': ['core/base', 'core/wire'],
+  'core/portmap': ['core/base', 'core/wire'],
+  'core/guard': ['core/base', 'core/wire'],
+  'core/tunnel': ['core'],
+  core: ['core'],
+  node: ['core'],
+  sandbox: ['core', 'node'],
+  torrent: ['core', 'node'],
+  cli: ['core', 'node', 'sandbox', 'torrent'],
+  '.': ['core', 'node', 'sandbox', 'torrent'],
+};
+
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((name) => /\.[cm]?ts$/.test(name))
+  .map((name) => name.split(sep).join('/'));
+
+const layerOf = (file: string): string =>
+  Object.keys(LAYERS)
+    .filter((folder) => folder === '.' || file.startsWith(`${folder}/`))
+    .sort((a, b) => b.length - a.length)[0] ?? '.';
+
+const importsOf = (file: string): string[] =>
+  [...readFileSync(join(SRC, file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!);
+
+describe('layers (DESIGN: one folder, one rule)', () => {
+  it('lets each folder import only what the table allows', () => {
+    const offences = files.flatMap((file) =>
+      importsOf(file)
+        .filter((name) => name.startsWith('.'))
+        .map((name) =>
+          relative(SRC, resolve(SRC, dirname(file), name))
+            .split(sep)
+            .join('/'),
+        )
+        .filter((target) => {
+          const allowed = [layerOf(file), ...(LAYERS[layerOf(file)] ?? [])];
+          return !allowed.some((folder) => folder === '.' || target.startsWith(`${folder}/`));
+        })
+        .map((target) => `${file} imports ${target}`),
+    );
+    expect(offences).toEqual([]);
+  });
+
+  it('keeps Node and packages out of the core', () => {
+    const offences = files
+      .filter((file) => file.startsWith('core/'))
+      .flatMap((file) =>
+        importsOf(file)
+          .filter((name) => !name.startsWith('.'))
+          .map((name) => `${file} imports ${name}`),
+      );
+    expect(offences).toEqual([]);
+  });
+
+  it('keeps the wall clock and Math.random out of the core', () => {
+    const offences = files
+      .filter((file) => file.startsWith('core/'))
+      .filter((file) => /\b(Date\b|Math\.random|performance\.|globalThis\b)/.test(code(file)));
+    expect(offences).toEqual([]);
+  });
+});
+
+const code = (file: string): string => readFileSync(join(SRC, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
