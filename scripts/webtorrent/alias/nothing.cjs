@@ -1,0 +1,2 @@
+/* Stands for an optional package that its importer tests before use. */
+module.exports = null;

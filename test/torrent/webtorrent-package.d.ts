@@ -1,0 +1,5 @@
+declare module 'webtorrent' {
+  export default class WebTorrent {
+    constructor(options: object);
+  }
+}
