@@ -1,0 +1,138 @@
+/**
+ * Our TCP beside Linux's over the same long, lossy path: the same seeded relay, rate cap and CUBIC server, one run after the
+ * other. A slice runs by default; SLUICE_DEEP=1 runs every cell with two seeds and writes docs/path-table.md.
+ */
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Agent } from './agent.ts';
+import { INNER, Lab, OUTER } from './lab.ts';
+
+interface Cell {
+  readonly direction: 'download' | 'upload';
+  readonly rttMs: number;
+  readonly lossPercent: number;
+  readonly reorderPercent: number;
+  readonly flows: number;
+}
+
+const DEEP = process.env['SLUICE_DEEP'] === '1';
+const SECONDS = DEEP ? 8 : 6;
+const SEEDS = DEEP ? [1, 2] : [1];
+const RATE_MBIT = 100;
+
+const every = (['download', 'upload'] as const).flatMap((direction) =>
+  [40, 100].flatMap((rttMs) =>
+    [
+      [0, 0],
+      [0.1, 0],
+      [1, 0],
+      [0, 1],
+    ].flatMap(([lossPercent, reorderPercent]) =>
+      [1, 32].map(
+        (flows): Cell => ({ direction, rttMs, lossPercent: lossPercent!, reorderPercent: reorderPercent!, flows }),
+      ),
+    ),
+  ),
+);
+const slice: Cell[] = [
+  { direction: 'download', rttMs: 40, lossPercent: 0, reorderPercent: 0, flows: 1 },
+  { direction: 'download', rttMs: 100, lossPercent: 1, reorderPercent: 0, flows: 32 },
+  { direction: 'upload', rttMs: 40, lossPercent: 0.1, reorderPercent: 0, flows: 32 },
+];
+
+const labs: Lab[] = [];
+afterAll(async () => {
+  for (const lab of labs) await lab.destroy();
+});
+
+describe('throughput on long and lossy paths, beside Linux', () => {
+  it(DEEP
+    ? 'reaches at least 70 % of Linux in every cell'
+    : 'is measured in three cells, where both stacks carry data', async () => {
+    const lab = await Lab.create();
+    labs.push(lab);
+    const server = lab.agent(lab.server, 'peer.mjs');
+    const { port } = await server.call<{ port: number }>('listen', { host: INNER.server[4] });
+    const rows: { cell: Cell; ours: number; linux: number }[] = [];
+    for (const cell of DEEP ? every : slice) {
+      const ours: number[] = [];
+      const linux: number[] = [];
+      for (const seed of SEEDS) {
+        linux.push(await run(lab, server, cell, seed, port, 'linux'));
+        ours.push(await run(lab, server, cell, seed, port, 'ours'));
+      }
+      rows.push({ cell, ours: mean(ours), linux: mean(linux) });
+      console.log(line(rows.at(-1)!));
+    }
+    if (DEEP) writeFileSync(new URL('../../docs/path-table.md', import.meta.url), page(rows));
+    // A share of CI's machine says nothing about speed: there it only has to work.
+    expect(rows.filter(({ ours, linux }) => ours === 0 || linux === 0).map(line)).toEqual([]);
+    if (DEEP) expect(rows.filter(({ ours, linux }) => ours < 0.7 * linux).map(line)).toEqual([]);
+  }, 3_600_000);
+});
+
+/** One run of one stack through a fresh relay: Mbit/s. */
+async function run(
+  lab: Lab,
+  server: Agent,
+  cell: Cell,
+  seed: number,
+  port: number,
+  stack: 'ours' | 'linux',
+): Promise<number> {
+  const relayPort = 51_900;
+  const options = {
+    delayMs: cell.rttMs / 2,
+    loss: cell.lossPercent / 100,
+    reorder: cell.reorderPercent / 100,
+    mbit: RATE_MBIT,
+    seed,
+  };
+  const relay = await lab.process(lab.server, 'relay.mjs', [
+    OUTER.server[4],
+    String(relayPort),
+    '127.0.0.1',
+    String(lab.port),
+    JSON.stringify(options),
+  ]);
+  const endpoint = `${OUTER.server[4]}:${relayPort}`;
+  const kernel = stack === 'linux' ? await lab.startKernelClient(endpoint) : undefined;
+  const client = lab.agent(lab.client, 'peer.mjs');
+  if (stack === 'ours') await client.call('open', { conf: lab.conf({ endpoint }) });
+  const request = { host: INNER.server[4], port, flows: cell.flows, seconds: SECONDS, direction: cell.direction };
+  const before = await server.call<{ received: number }>('totals');
+  const { bytes } = await client.call<{ bytes: number }>('measure', request);
+  const after = await server.call<{ received: number }>('totals');
+  client.process.kill();
+  await kernel?.();
+  await relay.end();
+  return ((cell.direction === 'download' ? bytes : after.received - before.received) * 8) / SECONDS / 1e6;
+}
+
+function mean(values: readonly number[]): number {
+  return Math.exp(values.reduce((total, value) => total + Math.log(Math.max(value, 0.001)), 0) / values.length);
+}
+
+function line({ cell, ours, linux }: { cell: Cell; ours: number; linux: number }): string {
+  const { direction, rttMs, lossPercent, reorderPercent, flows } = cell;
+  return `| ${direction} | ${rttMs} ms | ${lossPercent} % | ${reorderPercent} % | ${flows} | ${ours.toFixed(1)} | ${linux.toFixed(1)} | ${(ours / linux).toFixed(2)} |`;
+}
+
+function page(rows: readonly { cell: Cell; ours: number; linux: number }[]): string {
+  const ratios = rows.map(({ ours, linux }) => ours / linux);
+  return [
+    '# Throughput on long and lossy paths',
+    '',
+    `Through real wireguard-go and a seeded relay capped at ${RATE_MBIT} Mbit/s each way, CUBIC at the server; ${SECONDS} s from the first SYN,`,
+    `geometric mean of seeds ${SEEDS.join(', ')}. Linux is the kernel's own TCP over wireguard-go with a TUN, through the same relay and seeds.`,
+    `Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}. Written by \`SLUICE_DEEP=1 npm run test:interop -- path-table\`.`,
+    '',
+    '| direction | RTT | loss | reordered | flows | Sluice, Mbit/s | Linux, Mbit/s | ratio |',
+    '|---|---|---|---|---|---|---|---|',
+    ...rows.map(line),
+    '',
+    `Geometric mean of the ratios: ${mean(ratios).toFixed(2)}; the lowest: ${Math.min(...ratios).toFixed(2)}.`,
+    '',
+  ].join('\n');
+}
