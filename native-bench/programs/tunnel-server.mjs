@@ -1,0 +1,88 @@
+/**
+ * The other end of the loopback section: the same core, driver and sockets behind a UDP port that learns its peer, and in the
+ * tunnel the two servers of source.mjs. Started by fork: tells its port, then answers each message with its CPU time so far.
+ * Argument: {"dist", "privateKey", "clientPublicKey", "crypto"}.
+ */
+import { fromDist } from '../backends.mjs';
+
+const options = JSON.parse(process.argv[2]);
+const use = (name) => fromDist(options.dist, name);
+const [
+  { TunnelMachine },
+  { Driver },
+  { openDgramPort },
+  { SocketLayer },
+  { selectCrypto },
+  { systemClock },
+  { systemRandom },
+  { ip, prefix },
+] = await Promise.all(
+  [
+    'core/tunnel/tunnel-machine.js',
+    'node/driver.js',
+    'node/udp-port.js',
+    'node/socket-layer.js',
+    'node/crypto/select.js',
+    'node/clock.js',
+    'node/random.js',
+    'core/base/address.js',
+  ].map(use),
+);
+const key = (text) => Uint8Array.from(Buffer.from(text, 'base64'));
+
+let stamps = 0;
+const machine = new TunnelMachine(
+  {
+    privateKey: key(options.privateKey),
+    peers: [{ publicKey: key(options.clientPublicKey), allowedIps: [prefix(ip('10.66.0.1'), 32)] }],
+    addresses: [ip('10.66.0.2')],
+    dnsServers: [],
+    mtu: 1420,
+    crypto: await selectCrypto({ prefer: options.crypto }),
+    random: systemRandom,
+    timestamp: () => Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, ++stamps),
+  },
+  systemClock.now(),
+);
+const engine = {
+  onEvent: () => {},
+  post: (command) => driver.mutate((now) => machine.handleCommand(command, now)),
+};
+const driver = new Driver({
+  machine,
+  clock: systemClock,
+  onTurn() {
+    while (machine.nextTunnelEvent());
+    for (let event = machine.nextOutput(); event; event = machine.nextOutput()) engine.onEvent(event);
+  },
+});
+const port = await openDgramPort(
+  { bind: { address: ip('127.0.0.1'), port: 0 } },
+  {
+    onBurst: (burst) => driver.handleBurst(burst),
+    onDrain: () => driver.handleDrain(),
+    onError: (error) => console.error(`UDP port: ${error.message}`),
+  },
+);
+driver.attach(port);
+
+const { net } = new SocketLayer(engine);
+const chunk = Buffer.alloc(64 << 10);
+net.createServer(pour).listen(80);
+net.createServer((socket) => socket.on('error', () => {}).resume()).listen(81);
+
+process.on('message', () => {
+  const { user, system } = process.cpuUsage();
+  process.send({ cpuSeconds: (user + system) / 1e6, counters: port.counters });
+});
+process.on('disconnect', () => process.exit(0));
+process.send({ port: port.local.port });
+
+function pour(socket) {
+  socket.on('error', () => {});
+  const fill = () => {
+    while (!socket.destroyed && socket.write(chunk));
+  };
+  socket.on('drain', fill);
+  fill();
+}
