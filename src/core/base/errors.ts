@@ -17,6 +17,7 @@ export const ERRORS = {
     'Check Endpoint, the keys and PresharedKey, and that outgoing UDP is allowed; the provider may have revoked the key.',
   ERR_CLOCK: 'Set this host’s date and time: a handshake with a date in the future would lock the key out for good.',
   ERR_STATE_DIR: 'Make the state folder writable, or name another one.',
+  ERR_STATE_LOCKED: 'End the other one, or give each its own key and state folder.',
   ERR_DNS_NONE: 'Add a DNS line to the .conf, or use addresses instead of names.',
   ERR_PORT_FORWARD_REFUSED:
     'Choose a server and a plan with port forwarding, and switch it on where the .conf is made (Proton VPN: “NAT-PMP (Port Forwarding)”); or set the provider to none.',
