@@ -23,11 +23,17 @@ export interface InlineEngineOptions {
   readonly onPortError: (error: Error) => void;
 }
 
+/** Longer than a round trip, shorter than the time between two initiations. */
+const PREVIOUS_PORT_MS = 3_000;
+
 export class InlineEngine implements EnginePort {
   onEvent: (event: SocketEvent) => void = () => {};
   readonly #options: InlineEngineOptions;
   readonly #driver: Driver;
   #port: UdpPort | undefined;
+  /** The port before, which still receives for a moment: the answer to what it has sent may be on its way. */
+  #previous: UdpPort | undefined;
+  #previousEnds: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: InlineEngineOptions) {
@@ -54,7 +60,10 @@ export class InlineEngine implements EnginePort {
       ...new Map([...servers.values()].map((endpoint) => [formatEndpoint(endpoint), endpoint])).values(),
     ];
     // With a fixed port there is room for one socket only; otherwise traffic changes over without a gap.
-    if (listenPort !== undefined) await this.#detach();
+    if (listenPort !== undefined) {
+      await this.#detach()?.close();
+      await this.#endPrevious();
+    }
     const bind = listenPort === undefined ? {} : { bind: anyAddress(remotes[0]!, listenPort) };
     const port = await openPorts(
       openUdpPort,
@@ -63,11 +72,15 @@ export class InlineEngine implements EnginePort {
       {
         onBurst: (burst) => this.#driver.handleBurst(burst),
         onDrain: () => this.#driver.handleDrain(),
-        onError: onPortError,
+        onError: (error) => {
+          if (port === this.#port) onPortError(error);
+        },
       },
     );
     if (this.#closed) return port.close();
-    await this.#detach();
+    await this.#endPrevious();
+    this.#previous = this.#detach();
+    this.#previousEnds = setTimeout(() => void this.#endPrevious(), PREVIOUS_PORT_MS).unref();
     this.#port = port;
     this.#driver.attach(port);
     this.mutate((now) => {
@@ -87,13 +100,20 @@ export class InlineEngine implements EnginePort {
     this.#closed = true;
     this.#driver.stop();
     this.#options.machine.close();
-    await this.#port?.close();
+    await Promise.all([this.#port?.close(), this.#endPrevious()]);
   }
 
-  async #detach(): Promise<void> {
-    const previous = this.#port;
+  #detach(): UdpPort | undefined {
+    const port = this.#port;
     this.#port = undefined;
     this.#driver.attach(undefined);
+    return port;
+  }
+
+  async #endPrevious(): Promise<void> {
+    clearTimeout(this.#previousEnds);
+    const previous = this.#previous;
+    this.#previous = undefined;
     await previous?.close();
   }
 

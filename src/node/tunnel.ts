@@ -4,27 +4,27 @@
  */
 
 import { EventEmitter } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type * as undici from 'undici';
 import type { Endpoint } from '../core/base/address.ts';
-import { formatEndpoint, formatIp } from '../core/base/address.ts';
+import { formatEndpoint, formatIp, sameEndpoint } from '../core/base/address.ts';
 import type { Crypto } from '../core/base/crypto.ts';
-import { ERRORS, SluiceError } from '../core/base/errors.ts';
+import { ERRORS, type ErrorCode, SluiceError } from '../core/base/errors.ts';
 import { elapsedMs, type Instant } from '../core/base/instant.ts';
 import { VERSION } from '../core/base/version.ts';
 import type { GuardOutput } from '../core/guard/guard.ts';
+import { restoreGuard, serialiseGuard } from '../core/guard/memory.ts';
 import type { GuardReason } from '../core/guard/policy.ts';
-import { type TunnelEvent, TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
+import { type TunnelConfiguration, type TunnelEvent, TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
 import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
-import type { Peer } from '../core/wireguard/device.ts';
 import { systemClock } from './clock.ts';
 import { type CryptoName, selectCrypto } from './crypto/select.ts';
-import { resolveEndpoint } from './endpoint.ts';
 import { InlineEngine } from './inline-engine.ts';
 import { guardSettings, type KillswitchOptions } from './killswitch.ts';
 import { PortForward, type PortForwardOptions } from './port-forward.ts';
 import { systemRandom } from './random.ts';
+import { ServerLink } from './server-link.ts';
 import { SocketLayer } from './socket-layer.ts';
+import { openStateFolder, type StateFolder } from './state-folder.ts';
 import type { Reason, StatusSnapshot, TunnelState } from './status.ts';
 import { openTimestampState, type TimestampState } from './timestamp-state.ts';
 import { openDgramPort } from './udp-port.ts';
@@ -32,7 +32,12 @@ import { openDgramPort } from './udp-port.ts';
 export interface TunnelOptions {
   /** What `parseWireGuardConfig` returned. */
   readonly wireguard: WireGuardConfig;
-  /** A folder for what must survive a restart (the last handshake timestamp). Without it, nothing is kept. */
+  /** Taken in this order when the server stays silent; `wireguard` is taken again when it is well. Each may have a key of its own. */
+  readonly fallback?: readonly WireGuardConfig[];
+  /**
+   * A folder for what must survive a restart: the last handshake timestamp, a leak that was found. One tunnel for each key and folder.
+   * Without it, nothing is kept.
+   */
   readonly stateDir?: string;
   /** A port of the exit that leads here: `net` servers and UDP sockets opened with `{ forwarded: true }`. Default none. */
   readonly portForward?: PortForwardOptions;
@@ -46,6 +51,8 @@ export interface TunnelOptions {
 export interface TunnelEvents {
   state: [{ readonly state: TunnelState; readonly reason: Reason | null }];
   handshake: [{ readonly endpoint: string; readonly count: number }];
+  /** The server is tried, or found, at this address now. */
+  'endpoint.changed': [{ readonly endpoint: string }];
   /** Traffic is held back, for one more reason than before; `reasons` are all. */
   'killswitch.engaged': [{ readonly reasons: readonly GuardReason[] }];
   'killswitch.released': [];
@@ -57,83 +64,86 @@ export interface TunnelEvents {
 const DEFAULT_MTU = 1420;
 /** Keeps NAT mappings and the session alive where the `.conf` says nothing; an explicit 0 is honoured. */
 const DEFAULT_KEEPALIVE_SECONDS = 25;
-/** Pause before the endpoint's name or the port is tried again, in milliseconds. */
-const RETRY_MS = 5_000;
 
 export class Tunnel extends EventEmitter<TunnelEvents> {
-  readonly #config: WireGuardConfig;
+  readonly #configurations: readonly Configuration[];
   readonly #crypto: Crypto;
-  readonly #timestamps: TimestampState;
+  readonly #state: StateFolder;
   readonly #machine: TunnelMachine;
   readonly #engine: InlineEngine;
   readonly #sockets: SocketLayer;
   readonly #portForward: PortForward;
+  readonly #link: ServerLink;
   readonly #closing = new AbortController();
   #endpoint: Endpoint | undefined;
-  #connecting = false;
-  #freshPort: NodeJS.Timeout | undefined;
-  /** Ports opened so far: a name with several addresses has them tried in turn. */
-  #attempts = 0;
   #handshakes = 0;
-  #state: TunnelState;
+  #told: TunnelState;
   #since: number;
   #reason: Reason | null;
 
   /**
    * Opens a tunnel and resolves at once: sockets may be made, but nothing flows until the first handshake; `ready()` waits for it.
-   * Throws `ERR_CRYPTO_SELF_TEST` or `ERR_STATE_DIR`. Call `close()` in the end.
+   * Throws `ERR_CRYPTO_SELF_TEST`, `ERR_STATE_DIR`, or `ERR_STATE_LOCKED` if another tunnel has the key and the folder. Call `close()`
+   * in the end.
    */
   static async open(options: TunnelOptions): Promise<Tunnel> {
     options.signal?.throwIfAborted();
     const crypto = await selectCrypto(options.crypto === undefined ? {} : { prefer: options.crypto });
-    const identity = crypto.keyPair(options.wireguard.privateKey);
-    const timestamps = await openTimestampState(identity.publicKey, options.stateDir);
-    identity.wipe();
-    const tunnel = new Tunnel(options, crypto, timestamps);
-    void tunnel.#connect();
-    return tunnel;
+    const state = await openStateFolder(publicKeyOf(options.wireguard, crypto), options.stateDir);
+    try {
+      const configurations = await withTimestamps(
+        [options.wireguard, ...(options.fallback ?? [])],
+        crypto,
+        options.stateDir,
+      );
+      const tunnel = new Tunnel(options, { crypto, state, configurations });
+      tunnel.#engine.mutate((now) => tunnel.#machine.start(now));
+      return tunnel;
+    } catch (error) {
+      state.close();
+      throw error;
+    }
   }
 
-  private constructor(options: TunnelOptions, crypto: Crypto, timestamps: TimestampState) {
+  private constructor(options: TunnelOptions, { crypto, state, configurations }: Opened) {
     super();
     const { wireguard } = options;
-    this.#config = wireguard;
+    this.#configurations = configurations;
     this.#crypto = crypto;
-    this.#timestamps = timestamps;
+    this.#state = state;
     this.#since = systemClock.wallMs();
     this.#portForward = new PortForward(options.portForward, wireguard);
     this.#machine = new TunnelMachine(
       {
-        privateKey: wireguard.privateKey,
-        peers: wireguard.peers.map(
-          ({ endpoint: _, persistentKeepaliveSeconds = DEFAULT_KEEPALIVE_SECONDS, ...peer }) => ({
-            ...peer,
-            persistentKeepaliveSeconds,
-          }),
-        ),
-        addresses: wireguard.addresses.map(({ address }) => address),
-        dnsServers: wireguard.dns,
-        mtu: wireguard.mtu ?? DEFAULT_MTU,
+        ...machineConfiguration(wireguard),
+        fallbacks: (options.fallback ?? []).map(machineConfiguration),
         crypto,
         random: systemRandom,
-        timestamp: () => timestamps.next(),
+        timestamp: (configuration) => configurations[configuration]!.timestamps.next(),
         lease: this.#portForward.lease,
-        guard: guardSettings(options.killswitch, wireguard),
+        guard: { ...guardSettings(options.killswitch, wireguard), memory: restoreGuard(state.read('guard')) },
       },
       systemClock.now(),
     );
-    const { state, reason: why } = this.#machine.guard.policy;
-    this.#state = state;
-    this.#reason = why;
+    const { policy } = this.#machine.guard;
+    this.#told = policy.state;
+    this.#reason = policy.reason;
     this.#engine = new InlineEngine({
       machine: this.#machine,
       clock: systemClock,
       openUdpPort: openDgramPort,
       onTunnelEvent: (event) => this.#handleTunnelEvent(event),
-      onPortError: (error) => {
-        this.#fault(reason('ERR_UDP_PORT', error.message));
-        void this.#connect();
-      },
+      onPortError: (error) => this.#link.handlePortError(error),
+    });
+    this.#link = new ServerLink({
+      machine: this.#machine,
+      engine: this.#engine,
+      configurations,
+      crypto,
+      clock: systemClock,
+      openUdpPort: openDgramPort,
+      onFault: (code, message) => this.#fault(reason(code, message)),
+      onEndpoint: (endpoint) => this.#handleEndpoint(endpoint),
     });
     this.#sockets = new SocketLayer(this.#engine);
     this.#portForward.attach({
@@ -205,19 +215,20 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
 
   status(): StatusSnapshot {
     const now = systemClock.now();
-    const { mtu, peers, device, host, guard } = this.#machine;
+    const { mtu, peers, device, host, guard, configuration } = this.#machine;
+    const { wireguard } = this.#configurations[configuration]!;
     const lastHandshakeAt = latest(peers.map((peer) => peer.lastHandshakeAt));
     const ageMs = lastHandshakeAt === undefined ? undefined : elapsedMs(lastHandshakeAt, now);
     return {
       version: VERSION,
       enabled: !guard.policy.killswitch.reasons.includes('user'),
-      state: this.#state,
+      state: this.#told,
       since: new Date(this.#since).toISOString(),
-      reason: this.#reason ?? (this.#state === 'connected' ? this.#portForward.reason(now) : null),
+      reason: this.#reason ?? (this.#told === 'connected' ? this.#imperfection(now) : null),
       tunnel: {
         endpoint: this.#endpoint ? formatEndpoint(this.#endpoint) : null,
-        addresses: this.#config.addresses.map(({ address, bits }) => `${formatIp(address)}/${bits}`),
-        dns: this.#config.dns.map(formatIp),
+        addresses: wireguard.addresses.map(({ address, bits }) => `${formatIp(address)}/${bits}`),
+        dns: wireguard.dns.map(formatIp),
         mtu,
         handshakes: this.#handshakes,
         handshakeAgeSeconds: ageMs === undefined ? null : Math.round(ageMs / 100) / 10,
@@ -244,54 +255,16 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new SluiceError('ERR_CLOSED', 'The tunnel was closed.'));
-    clearTimeout(this.#freshPort);
+    this.#link.close();
     await Promise.all([this.#sockets.close(), this.#portForward.release()]);
     await this.#engine.close();
-    await this.#timestamps.close();
+    for (const timestamps of new Set(this.#configurations.map((each) => each.timestamps))) await timestamps.close();
+    this.#state.close();
     this.#enter('disabled', null);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  /**
-   * Resolves the endpoints and opens a fresh port, again and again until both succeed. A port made before the host moved to
-   * another network would go on sending from an address that is gone (K clear_peer_endpoint_src).
-   */
-  async #connect(): Promise<void> {
-    if (this.#connecting) return;
-    this.#connecting = true;
-    await this.#connectUntilDone();
-    this.#connecting = false;
-  }
-
-  async #connectUntilDone(): Promise<void> {
-    while (!this.#closing.signal.aborted) {
-      try {
-        const servers = await this.#resolveServers();
-        this.#attempts++;
-        this.#endpoint = [...servers.values()][0];
-        return await this.#engine.connect(servers, this.#config.listenPort);
-      } catch (error) {
-        const code = error instanceof SluiceError ? error.code : 'ERR_UDP_PORT';
-        this.#fault(reason(code, error instanceof Error ? error.message : String(error)));
-      }
-      await sleep(RETRY_MS, undefined, { signal: this.#closing.signal }).catch(() => {});
-    }
-  }
-
-  async #resolveServers(): Promise<Map<Peer, Endpoint>> {
-    const servers = new Map<Peer, Endpoint>();
-    for (const [index, { endpoint: name }] of this.#config.peers.entries()) {
-      if (!name) continue;
-      const endpoints = await resolveEndpoint(name);
-      const endpoint = endpoints[this.#attempts % endpoints.length];
-      if (!endpoint) throw new SluiceError('ERR_ENDPOINT_LOOKUP', `The VPN server’s name ${name.host} has no address.`);
-      servers.set(this.#machine.peers[index]!, endpoint);
-    }
-    if (servers.size === 0) throw new SluiceError('ERR_CONFIG_ENDPOINT', 'The configuration names no server.');
-    return servers;
   }
 
   #handleTunnelEvent(event: TunnelEvent): void {
@@ -301,41 +274,47 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
         return;
       case 'handshake':
         this.#handshakes++;
-        clearTimeout(this.#freshPort);
         this.#follow();
         this.emit('handshake', { endpoint: this.status().tunnel.endpoint ?? '', count: this.#handshakes });
         return;
-      case 'handshake-retry':
-        if (event.attempt % 2 === 0) this.#refreshPortSoon();
-        return;
       case 'handshake-failed':
         if (event.reason === 'clock-implausible') this.#fault(this.#clockReason(), true);
-        // A tunnel never gives up: the series of twenty starts anew.
-        else this.#engine.mutate((now) => this.#machine.device.initiate(event.peer, now));
+        return;
+      case 'reconnect':
+        this.#link.handle(event.output);
         return;
       case 'guard':
         this.#handleGuard(event.output);
         return;
       case 'endpoint-changed':
-        this.#endpoint = event.endpoint;
+        this.#handleEndpoint(event.endpoint);
         return;
     }
   }
 
-  /** Between two retries, so that the answer to the last one may still come and the next one leaves through the fresh port. */
-  #refreshPortSoon(): void {
-    clearTimeout(this.#freshPort);
-    this.#freshPort = setTimeout(() => void this.#connect(), RETRY_MS / 2);
+  #handleEndpoint(endpoint: Endpoint): void {
+    const before = this.#endpoint;
+    this.#endpoint = endpoint;
+    if (!before || !sameEndpoint(before, endpoint))
+      this.emit('endpoint.changed', { endpoint: formatEndpoint(endpoint) });
+  }
+
+  /** What a connected tunnel lacks. */
+  #imperfection(now: Instant): Reason | null {
+    const { problem } = this.#state;
+    return problem ? reason(problem.code, problem.message) : this.#portForward.reason(now);
   }
 
   #clockReason(): Reason {
     const { code, message } =
-      this.#timestamps.problem ?? new SluiceError('ERR_CLOCK', 'This host’s date is implausible.');
+      this.#configurations[this.#machine.configuration]!.timestamps.problem ??
+      new SluiceError('ERR_CLOCK', 'This host’s date is implausible.');
     return reason(code, message);
   }
 
   #handleGuard(output: GuardOutput): void {
-    if (output.kind === 'engaged') this.emit('killswitch.engaged', { reasons: output.reasons });
+    if (output.kind === 'remember') this.#state.write('guard', serialiseGuard(output.memory));
+    else if (output.kind === 'engaged') this.emit('killswitch.engaged', { reasons: output.reasons });
     else if (output.kind === 'released') this.emit('killswitch.released');
     else if (output.kind === 'policy') this.#follow();
   }
@@ -353,15 +332,63 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   }
 
   #enter(state: TunnelState, why: Reason | null): void {
-    if (state === this.#state && why?.code === this.#reason?.code) return;
-    if (state !== this.#state) this.#since = systemClock.wallMs();
-    this.#state = state;
+    if (state === this.#told && why?.code === this.#reason?.code) return;
+    if (state !== this.#told) this.#since = systemClock.wallMs();
+    this.#told = state;
     this.#reason = why;
     this.emit('state', { state, reason: why });
   }
 }
 
-function reason(code: keyof typeof ERRORS, message: string): Reason {
+interface Configuration {
+  readonly wireguard: WireGuardConfig;
+  readonly timestamps: TimestampState;
+}
+
+interface Opened {
+  readonly crypto: Crypto;
+  readonly state: StateFolder;
+  readonly configurations: readonly Configuration[];
+}
+
+function publicKeyOf({ privateKey }: WireGuardConfig, crypto: Crypto): Uint8Array {
+  const identity = crypto.keyPair(privateKey);
+  identity.wipe();
+  return identity.publicKey;
+}
+
+/** Configurations with the same key share its timestamps. */
+async function withTimestamps(
+  configs: readonly WireGuardConfig[],
+  crypto: Crypto,
+  stateDir: string | undefined,
+): Promise<readonly Configuration[]> {
+  const byKey = new Map<string, Promise<TimestampState>>();
+  return Promise.all(
+    configs.map(async (wireguard) => {
+      const publicKey = publicKeyOf(wireguard, crypto);
+      const opened = byKey.get(publicKey.join()) ?? openTimestampState(publicKey, stateDir);
+      byKey.set(publicKey.join(), opened);
+      return { wireguard, timestamps: await opened };
+    }),
+  );
+}
+
+/** Endpoints come later, when their names are looked up. */
+function machineConfiguration({ privateKey, peers, addresses, dns, mtu }: WireGuardConfig): TunnelConfiguration {
+  return {
+    privateKey,
+    peers: peers.map(({ endpoint: _, persistentKeepaliveSeconds = DEFAULT_KEEPALIVE_SECONDS, ...peer }) => ({
+      ...peer,
+      persistentKeepaliveSeconds,
+    })),
+    addresses: addresses.map(({ address }) => address),
+    dnsServers: dns,
+    mtu: mtu ?? DEFAULT_MTU,
+  };
+}
+
+function reason(code: ErrorCode, message: string): Reason {
   return { code, message, hint: ERRORS[code] };
 }
 

@@ -26,7 +26,7 @@ export type Outcome = Exclude<Answer, { readonly kind: 'alias' }>;
 
 export interface QuestionHost {
   readonly random: Random;
-  readonly servers: readonly IpAddress[];
+  servers: readonly IpAddress[];
   /** Index of the server that answered last: it is asked first. */
   preferredServer: number;
   open(question: Question, transport: 'udp' | 'tcp', server: IpAddress, bytes: Uint8Array): ExchangeId;

@@ -39,7 +39,7 @@ export interface ResolverOptions {
 
 export class Resolver {
   readonly #count: (reason: DnsDrop) => void;
-  readonly #families: readonly (4 | 6)[];
+  #families: readonly (4 | 6)[];
   readonly #host: QuestionHost;
   readonly #cache: DnsCache = new DnsCache(CACHE_CAPACITY);
   readonly #questions: Map<string, { readonly question: Question; readonly family: 4 | 6 }> = new Map();
@@ -123,6 +123,16 @@ export class Resolver {
 
   nextOutput(): ResolverOutput | undefined {
     return this.#outputs.shift();
+  }
+
+  /** Other servers, and other families of our own, from now on. What the former ones were asked fails; their answers are forgotten. */
+  setServers(servers: readonly IpAddress[], families: readonly (4 | 6)[]): void {
+    for (const lookup of [...this.#lookups.values()]) this.#end(lookup, { kind: 'failed', code: 'ETIMEOUT' });
+    for (const key of [...this.#questions.keys()]) this.#dropIfUnwanted(key);
+    this.#cache.clear();
+    this.#families = families;
+    this.#host.servers = servers;
+    this.#host.preferredServer = 0;
   }
 
   /** Forgets all answers: they came from another exit. Questions in flight go on. */

@@ -26,7 +26,7 @@ export interface GuardSettings {
   readonly killswitch?: boolean;
   /** The age of the latest handshake from which on the tunnel is stale. 150 at least: a healthy one grows to 145 s. */
   readonly staleAfterSeconds?: number;
-  /** How long an initiation is unanswered, with nothing authenticated received, until the tunnel is stale. */
+  /** How long the server leaves what it was sent unanswered, an initiation at last among it, until the tunnel is stale. */
   readonly silentAfterSeconds?: number;
   /** Whether persistent keepalives renew the handshake of an idle tunnel. Without them its age says nothing. Default true. */
   readonly keepalive?: boolean;
@@ -40,6 +40,7 @@ export interface GuardSettings {
 /** What a WireGuard peer knows about its link; `Peer` has these fields. */
 export interface LinkFacts {
   readonly lastReceivedAt: Instant | undefined;
+  readonly dataUnansweredSince?: Instant | undefined;
   readonly initiationUnansweredSince: Instant | undefined;
 }
 
@@ -94,6 +95,7 @@ export class Guard {
   #killswitch: boolean;
   #handshakeAt: Instant | undefined;
   #receivedAt: Instant | undefined;
+  #dataSince: Instant | undefined;
   #unansweredSince: Instant | undefined;
   /** Whether the initiation has been unanswered for DEGRADED_AFTER_SECONDS. */
   #unanswered = false;
@@ -156,6 +158,7 @@ export class Guard {
   handleHandshake(now: Instant): void {
     this.#handshakeAt = now;
     this.#receivedAt = now;
+    this.#dataSince = undefined;
     this.#unansweredSince = undefined;
     this.#unanswered = false;
     this.#connectedBefore = true;
@@ -166,8 +169,9 @@ export class Guard {
   }
 
   /** After each turn of the device. Cheap while nothing changes. */
-  handleLink({ lastReceivedAt, initiationUnansweredSince }: LinkFacts, now: Instant): void {
+  handleLink({ lastReceivedAt, dataUnansweredSince, initiationUnansweredSince }: LinkFacts, now: Instant): void {
     this.#receivedAt = lastReceivedAt;
+    this.#dataSince = dataUnansweredSince;
     if (initiationUnansweredSince === this.#unansweredSince) return;
     this.#unansweredSince = initiationUnansweredSince;
     this.#unanswered = false;
@@ -178,6 +182,7 @@ export class Guard {
   handleIdentity(now: Instant): void {
     this.#reasons.add('starting');
     this.#handshakeAt = undefined;
+    this.#dataSince = undefined;
     this.#unansweredSince = undefined;
     this.#unanswered = false;
     this.#settle(now);
@@ -289,11 +294,14 @@ export class Guard {
     return earliest(aged, this.#silentAt());
   }
 
-  /** An idle tunnel receives nothing for minutes, so silence counts only from the initiation on. */
+  /**
+   * An idle tunnel receives nothing for minutes, so silence counts from what was sent and not answered: data, or else the initiation.
+   * Data alone proves nothing, since some needs no answer; an initiation always does.
+   */
   #silentAt(): Instant | undefined {
     if (this.#unansweredSince === undefined) return undefined;
-    const quietSince = Math.max(this.#unansweredSince, this.#receivedAt ?? this.#unansweredSince) as Instant;
-    return after(quietSince, this.#silentAfterMs);
+    const initiation = Math.max(this.#unansweredSince, this.#receivedAt ?? this.#unansweredSince) as Instant;
+    return after(earliest(this.#dataSince, initiation)!, this.#silentAfterMs);
   }
 
   #degradedAt(): Instant | undefined {

@@ -118,8 +118,9 @@ export class Reconnect {
     else if (this.#reachable().length === 0) this.#waitForRoute(now);
   }
 
-  /** A handshake with the configuration in hand. */
+  /** A handshake with the configuration in hand. Those that follow on the same connection change nothing. */
   handleConnected(now: Instant): void {
+    if (this.#phase.kind === 'connected') return;
     this.#calm();
     const checkAt = this.#configuration > 0 ? after(now, CHECK_INTERVAL_MS) : undefined;
     this.#phase = { kind: 'connected', checkAt };

@@ -4,9 +4,13 @@ import type { IpAddress } from '../base/address.ts';
 import { isAllZero } from '../base/bytes.ts';
 
 export class LocalAddresses {
-  readonly #addresses: readonly IpAddress[];
+  #addresses: readonly IpAddress[];
 
   constructor(addresses: readonly IpAddress[]) {
+    this.#addresses = addresses;
+  }
+
+  set(addresses: readonly IpAddress[]): void {
     this.#addresses = addresses;
   }
 

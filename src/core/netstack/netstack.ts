@@ -154,6 +154,12 @@ export class Netstack {
     this.#pathMtu.clear();
   }
 
+  /** As `reset`, to a host with other addresses. Sockets that are bound to an address that is gone hear nothing. */
+  readdress(addresses: readonly IpAddress[], error: SocketErrorCode, now: Instant): void {
+    this.reset(error, now);
+    this.#addresses.set(addresses);
+  }
+
   counts(): SocketCounts {
     const { connections, listening } = this.#tcp.counts();
     return { tcp: connections, udp: this.#udp.count, listening };

@@ -158,6 +158,7 @@ export class UdpSockets {
     if (!socket) return 'udp-not-bound';
     const source = to.address.family === socket.family ? this.#host.addresses.sourceFor(to.address) : undefined;
     if (!source || to.port === 0) return 'udp-no-route';
+    if (socket.address && !this.#host.addresses.includes(socket.address)) return 'udp-no-route';
     const headerLength = ipHeaderLength(socket.family);
     const length = UDP_HEADER_LENGTH + bytes.length;
     if (headerLength + length > this.#host.mtu) return 'udp-too-large';

@@ -35,7 +35,7 @@ export interface GateOptions {
 
 export class Gate {
   readonly #count: (reason: GateDrop) => void;
-  readonly #dnsServers: readonly IpAddress[];
+  #dnsServers: readonly IpAddress[];
   readonly #waiting: Map<SocketId, Waiting> = new Map();
   readonly #events: Queue<SocketEvent> = new Queue();
   /** Sockets of the probe, and whom they talk to. */
@@ -44,6 +44,10 @@ export class Gate {
 
   constructor({ count, dnsServers }: GateOptions) {
     this.#count = count;
+    this.#dnsServers = dnsServers;
+  }
+
+  setDnsServers(dnsServers: readonly IpAddress[]): void {
     this.#dnsServers = dnsServers;
   }
 

@@ -1,7 +1,6 @@
 /**
- * The client's whole core as one machine: a WireGuard device below, a virtual host (TCP/IP and DNS) above, and the port-forward
- * lease as one more user of the host. Datagrams of the
- * VPN server go in as bursts, socket commands go in one by one; datagrams come out through `transmit`, everything else through
+ * The client's whole core as one machine: a WireGuard device below, a virtual host (TCP/IP and DNS) above, the port-forward lease as
+ * one more user of the host, and beside them the guard and the search for a server that answers. Datagrams of the VPN server go in as bursts, socket commands go in one by one; datagrams come out through `transmit`, everything else through
  * `nextOutput`. The driver in `src/node` is its only caller and owns all memory that it passes in.
  */
 
@@ -11,25 +10,36 @@ import type { Crypto, Random } from '../base/crypto.ts';
 import { DropCounter } from '../base/drops.ts';
 import { earliest, type Instant } from '../base/instant.ts';
 import { Queue } from '../base/queue.ts';
-import { Guard, type GuardOutput, type GuardSettings } from '../guard/guard.ts';
+import { Guard, type GuardOutput, type GuardSettings, SILENT_AFTER_SECONDS } from '../guard/guard.ts';
+import { KeySharing } from '../guard/key-sharing.ts';
+import type { ClientOrder } from '../guard/policy.ts';
+import { explain } from '../guard/reasons.ts';
+import { Reconnect, type ReconnectOutput } from '../guard/reconnect.ts';
 import type { SocketCommand, SocketErrorCode, SocketEvent, SocketId } from '../netstack/messages.ts';
 import type { LeaseEvent, PortLease } from '../portmap/messages.ts';
 import { Device, type DeviceOutput, type Peer, type PeerOptions } from '../wireguard/device.ts';
+import { ClientsOrder } from './clients-order.ts';
 import { Gate, type GateDrop } from './gate.ts';
 import { LeaseSocket } from './lease-socket.ts';
 import { VirtualHost } from './virtual-host.ts';
 
-export interface TunnelMachineOptions {
+/** What one `.conf` says. */
+export interface TunnelConfiguration {
   readonly privateKey: Uint8Array;
   readonly peers: readonly PeerOptions[];
   /** This end's addresses inside the tunnel. */
   readonly addresses: readonly IpAddress[];
   readonly dnsServers: readonly IpAddress[];
   readonly mtu: number;
+}
+
+export interface TunnelMachineOptions extends TunnelConfiguration {
+  /** Taken in this order when the first configuration's server stays silent; the first is taken again when it is well. */
+  readonly fallbacks?: readonly TunnelConfiguration[];
   readonly crypto: Crypto;
   readonly random: Random;
-  /** See `DeviceOptions.timestamp`. */
-  readonly timestamp: () => Uint8Array | undefined;
+  /** See `DeviceOptions.timestamp`; `configuration` counts from 0, the fallbacks from 1. */
+  readonly timestamp: (configuration: number) => Uint8Array | undefined;
   /** Begins after the first handshake. */
   readonly lease?: PortLease;
   /** The killswitch: on, with the defaults of the design, unless this says otherwise. */
@@ -37,7 +47,24 @@ export interface TunnelMachineOptions {
 }
 
 /** What the device reports beside datagrams (handshakes, expiries, a server that moved), and what lease and guard report. */
-export type TunnelEvent = Exclude<DeviceOutput, { readonly kind: 'datagram' }> | LeaseTunnelEvent | GuardTunnelEvent;
+export type TunnelEvent =
+  | Exclude<DeviceOutput, { readonly kind: 'datagram' }>
+  | LeaseTunnelEvent
+  | GuardTunnelEvent
+  | ReconnectTunnelEvent
+  | ClientsTunnelEvent;
+
+/** For the shell to carry out: names are its to look up, and sockets its to open. */
+export interface ReconnectTunnelEvent {
+  readonly kind: 'reconnect';
+  readonly output: ReconnectOutput;
+}
+
+/** What torrent clients shall do from now on. */
+export interface ClientsTunnelEvent {
+  readonly kind: 'clients';
+  readonly order: ClientOrder;
+}
 
 export interface GuardTunnelEvent {
   readonly kind: 'guard';
@@ -51,43 +78,95 @@ export interface LeaseTunnelEvent {
 
 /** Handshake messages, keepalives and packets that had waited for a session, until the port takes them. */
 const TRANSMIT_QUEUE_LIMIT = 1024;
+/** The third initiation follows two without an answer. One may get lost, and a fresh look-up may lead to another server. */
+const SEARCH_FROM_ATTEMPT = 3;
 /** Far more than one turn can bring; the driver drains them in every turn. */
 const EVENT_QUEUE_LIMIT = 4096;
 
 export class TunnelMachine {
-  readonly mtu: number;
   readonly device: Device;
   readonly host: VirtualHost;
-  /** In the order of `TunnelMachineOptions.peers`. */
-  readonly peers: readonly Peer[];
   readonly drops: DropCounter<'transmit-queue-full' | GateDrop> = new DropCounter();
   /** Says whether traffic may flow. Change it by `mutateGuard` only. */
   readonly guard: Guard;
+  readonly #configurations: readonly TunnelConfiguration[];
   readonly #gate: Gate;
+  readonly #reconnect: Reconnect;
+  readonly #sharing: KeySharing = new KeySharing();
+  readonly #clients: ClientsOrder = new ClientsOrder();
+  readonly #unansweredAfterMs: number;
+  readonly #impatient: boolean;
+  #configuration = 0;
+  #peers: readonly Peer[] = [];
   /** The peer that the internet is behind. */
-  readonly #exit: Peer | undefined;
+  #exit: Peer | undefined;
+  /** Whether to look for a server that answers: from `start` on, unless a person has switched the VPN off. */
+  #searching = false;
+  #withoutRoute = false;
   #exitHandshakeAt: Instant | undefined;
   readonly #datagrams = new Queue<Extract<DeviceOutput, { readonly kind: 'datagram' }>>(TRANSMIT_QUEUE_LIMIT);
   readonly #events = new Queue<TunnelEvent>(EVENT_QUEUE_LIMIT);
-  readonly #keepalives: readonly (number | undefined)[];
   readonly #lease: PortLease | undefined;
   readonly #leaseSocket: LeaseSocket | undefined;
 
   constructor(options: TunnelMachineOptions, now: Instant) {
-    const { privateKey, crypto, random, timestamp, mtu } = options;
-    this.mtu = mtu;
-    this.device = new Device({ privateKey, crypto, random, timestamp, mtu }, now);
-    // A keepalive begins when the endpoint is known: before that it could only fail.
-    this.#keepalives = options.peers.map((peer) => (peer.endpoint ? undefined : peer.persistentKeepaliveSeconds));
-    this.peers = options.peers.map(({ persistentKeepaliveSeconds = 0, ...peer }) =>
-      this.device.addPeer(peer.endpoint ? { ...peer, persistentKeepaliveSeconds } : peer, now),
+    const { privateKey, crypto, random, timestamp, mtu, addresses, dnsServers, fallbacks = [] } = options;
+    this.#configurations = [options, ...fallbacks];
+    // A silence shorter than WireGuard's own patience (§6.5) would else be over before it could be noticed.
+    const { silentAfterSeconds = SILENT_AFTER_SECONDS } = options.guard ?? {};
+    this.#unansweredAfterMs = (silentAfterSeconds * 1_000) / 2;
+    this.#impatient = silentAfterSeconds < SILENT_AFTER_SECONDS;
+    this.device = new Device(
+      { privateKey, crypto, random, timestamp: () => timestamp(this.#configuration), mtu: this.largestMtu },
+      now,
     );
-    this.host = new VirtualHost({ addresses: options.addresses, mtu, random, dnsServers: options.dnsServers }, now);
+    this.host = new VirtualHost({ addresses, mtu, random, dnsServers }, now);
     this.guard = new Guard(options.guard);
-    this.#gate = new Gate({ count: (reason) => this.drops.count(reason), dnsServers: options.dnsServers });
-    this.#exit = exitOf(this.peers);
+    this.#gate = new Gate({ count: (reason) => this.drops.count(reason), dnsServers });
+    this.#reconnect = new Reconnect({ random, configurations: this.#configurations.length });
+    this.#addPeers(now);
     this.#lease = options.lease;
     this.#leaseSocket = options.lease && new LeaseSocket(this.host, options.lease);
+    this.#drainDevice(now);
+  }
+
+  /** Which configuration is in use, or being tried. */
+  get configuration(): number {
+    return this.#configuration;
+  }
+
+  /** In the order of the configuration in use. */
+  get peers(): readonly Peer[] {
+    return this.#peers;
+  }
+
+  get mtu(): number {
+    return this.#configurations[this.#configuration]!.mtu;
+  }
+
+  /** Of all configurations: what the UDP port must have room for. */
+  get largestMtu(): number {
+    return Math.max(...this.#configurations.map(({ mtu }) => mtu));
+  }
+
+  /** Looks for a server that answers, from now on and whenever the link is lost: `reconnect` events say what to do. */
+  start(now: Instant): void {
+    this.#searching = true;
+    this.mutateReconnect((reconnect) => reconnect.start(now), now);
+  }
+
+  /** Runs one change of the search, which is an answer to one of its events, and carries out what follows from it. */
+  mutateReconnect(change: (reconnect: Reconnect) => void, now: Instant): void {
+    change(this.#reconnect);
+    this.#followReconnect(now);
+    this.#tellGuard(now);
+  }
+
+  /** The host's addresses or routes changed, or it woke from sleep. */
+  handleNetworkChange(now: Instant): void {
+    this.#sharing.handleDisturbance();
+    this.device.networkChanged(now);
+    this.mutateReconnect((reconnect) => reconnect.handleNetworkChange(now), now);
     this.#drainDevice(now);
   }
 
@@ -111,8 +190,14 @@ export class TunnelMachine {
 
   /** A person switches the VPN off or on; on again, it begins with a handshake. */
   setEnabled(enabled: boolean, now: Instant): void {
+    this.#sharing.handleDisturbance();
     this.mutateGuard((guard) => guard.setEnabled(enabled, now), now);
     if (enabled && this.#exit) this.device.initiate(this.#exit, now);
+    if (enabled) this.start(now);
+    else {
+      this.#searching = false;
+      this.#reconnect.stop();
+    }
     this.#drainDevice(now);
   }
 
@@ -124,12 +209,10 @@ export class TunnelMachine {
 
   /** The server's address became known or changed; a handshake starts. */
   setEndpoint(peer: Peer, endpoint: NonNullable<PeerOptions['endpoint']>, now: Instant): void {
-    const persistentKeepaliveSeconds = this.#keepalives[this.peers.indexOf(peer)];
-    this.device.updatePeer(
-      peer,
-      persistentKeepaliveSeconds === undefined ? { endpoint } : { endpoint, persistentKeepaliveSeconds },
-      now,
-    );
+    // A keepalive begins when the endpoint is known: before that it could only fail.
+    const { peers } = this.#configurations[this.#configuration]!;
+    const { persistentKeepaliveSeconds = 0 } = peers[this.#peers.indexOf(peer)] ?? {};
+    this.device.updatePeer(peer, { endpoint, persistentKeepaliveSeconds }, now);
     this.device.initiate(peer, now);
     this.#drainDevice(now);
   }
@@ -143,12 +226,14 @@ export class TunnelMachine {
     this.#gate.handleTimeout(now);
     this.#lease?.handleTimeout(now);
     this.#settleLease(now);
+    this.mutateReconnect((reconnect) => reconnect.handleTimeout(now), now);
   }
 
   nextTimeout(): Instant | undefined {
     const link = earliest(this.device.nextTimeout(), this.guard.nextTimeout());
     const sockets = earliest(this.host.nextTimeout(), this.#gate.nextTimeout());
-    return earliest(earliest(link, sockets), this.#lease?.nextTimeout());
+    const search = earliest(this.#reconnect.nextTimeout(), this.#clients.nextTimeout());
+    return earliest(earliest(link, sockets), earliest(search, this.#lease?.nextTimeout()));
   }
 
   /** Fills `out` with datagrams to send until it is full or none is left. True if more remain. */
@@ -212,14 +297,20 @@ export class TunnelMachine {
     if (!exit) return;
     if (exit.lastHandshakeAt !== this.#exitHandshakeAt) {
       this.#exitHandshakeAt = exit.lastHandshakeAt;
-      this.guard.handleHandshake(now);
+      if (exit.lastHandshakeAt !== undefined) this.#handleConnected(now);
     }
     this.guard.handleLink(exit, now);
     this.#followGuard(now);
   }
 
-  /** What was open must not outlive a leak or a person's word: to the other side it comes from elsewhere, or is gone. */
   #followGuard(now: Instant): void {
+    this.#tellGuard(now);
+    if (this.#searching && this.guard.policy.killswitch.reasons.includes('stale'))
+      this.mutateReconnect((reconnect) => reconnect.start(now), now);
+  }
+
+  /** What was open must not outlive a leak or a person's word: to the other side it comes from elsewhere, or is gone. */
+  #tellGuard(now: Instant): void {
     const { flow } = this.guard.policy;
     const before = this.#gate.flow;
     if (flow !== before) {
@@ -229,6 +320,78 @@ export class TunnelMachine {
     }
     for (let output = this.guard.nextOutput(); output; output = this.guard.nextOutput())
       this.#events.push({ kind: 'guard', output });
+    this.#orderClients(now);
+  }
+
+  #handleConnected(now: Instant): void {
+    // A handshake that was asked for sooner than by WireGuard's own patience says nothing about a second holder of the key.
+    if (this.#impatient) this.#sharing.handleDisturbance();
+    else this.#sharing.handleHandshake(now);
+    this.guard.handleSharedKey(this.#sharing.suspected, now);
+    this.guard.handleHandshake(now);
+    if (this.#searching) this.mutateReconnect((reconnect) => reconnect.handleConnected(now), now);
+  }
+
+  #followReconnect(now: Instant): void {
+    for (let output = this.#reconnect.nextOutput(); output; output = this.#reconnect.nextOutput()) {
+      this.#sharing.handleDisturbance();
+      if (output.kind === 'try') this.#configure(output.configuration, now);
+      this.#events.push({ kind: 'reconnect', output });
+    }
+    if (this.#reconnect.withoutRoute === this.#withoutRoute) return;
+    this.#withoutRoute = this.#reconnect.withoutRoute;
+    this.guard.handleFault(this.#withoutRoute ? { ...explain('no-route'), helpless: false } : undefined, now);
+  }
+
+  /** A tunnel never gives up: after a series of initiations in vain comes the next, and early on a search for a better way. */
+  #handleSilence(
+    output: Extract<DeviceOutput, { readonly kind: 'handshake-retry' | 'handshake-failed' }>,
+    now: Instant,
+  ): void {
+    const failed = output.kind === 'handshake-failed';
+    if (this.guard.policy.state === 'disabled') return;
+    if (failed && output.reason === 'no-answer') this.device.initiate(output.peer, now);
+    if (!this.#searching || output.peer !== this.#exit) return;
+    if (failed || output.attempt >= SEARCH_FROM_ATTEMPT) this.mutateReconnect((reconnect) => reconnect.start(now), now);
+  }
+
+  /** Another configuration: another key, other addresses. To everyone outside it is another host, so nothing survives. */
+  #configure(index: number, now: Instant): void {
+    if (index === this.#configuration) return;
+    this.#configuration = index;
+    const { privateKey, addresses, dnsServers, mtu } = this.#configurations[index]!;
+    for (const peer of this.#peers) this.device.removePeer(peer, now);
+    this.device.setPrivateKey(privateKey, now);
+    this.#addPeers(now);
+    this.host.readdress({ addresses, dnsServers }, 'ECONNRESET', now);
+    this.host.setMtu(mtu);
+    this.#gate.setDnsServers(dnsServers);
+    this.mutateLease((lease) => lease.restart(now), now);
+    this.mutateGuard((guard) => guard.handleIdentity(now), now);
+  }
+
+  #addPeers(now: Instant): void {
+    const unansweredAfterMs = this.#unansweredAfterMs;
+    this.#peers = this.#configurations[this.#configuration]!.peers.map(({ persistentKeepaliveSeconds = 0, ...peer }) =>
+      this.device.addPeer(
+        { ...peer, unansweredAfterMs, ...(peer.endpoint ? { persistentKeepaliveSeconds } : {}) },
+        now,
+      ),
+    );
+    this.#exit = this.#peers[exitIndex(this.#peers)];
+    this.#exitHandshakeAt = undefined;
+  }
+
+  #orderClients(now: Instant): void {
+    this.#clients.handle(this.guard.policy.clients, this.#acquiring(now), now);
+    const order = this.#clients.nextOutput();
+    if (order) this.#events.push({ kind: 'clients', order });
+  }
+
+  /** Whether the gateway may yet tell of a port; a renewal of one that is held is nothing to wait for. */
+  #acquiring(now: Instant): boolean {
+    const state = this.#lease?.facts(now).state;
+    return state === 'acquiring' || (state === 'failed' && this.#lease!.asking);
   }
 
   #settleLease(now: Instant): void {
@@ -237,22 +400,21 @@ export class TunnelMachine {
     socket.settle(now);
     for (let event = socket.nextOutput(); event; event = socket.nextOutput())
       this.#events.push({ kind: 'port-forward', event });
+    this.#orderClients(now);
   }
 
   #drainDevice(now: Instant): void {
     for (let output = this.device.nextOutput(); output; output = this.device.nextOutput()) {
       if (output.kind === 'handshake') this.#lease?.handleHandshake(now);
+      if (output.kind === 'handshake-retry' || output.kind === 'handshake-failed') this.#handleSilence(output, now);
       if (output.kind !== 'datagram') this.#events.push(output);
       else if (!this.#datagrams.push(output)) this.drops.count('transmit-queue-full');
     }
   }
 }
 
-/** The peer with the widest network; the first of several. */
-function exitOf(peers: readonly Peer[]): Peer | undefined {
-  const widest = (peer: Peer): number => Math.min(129, ...peer.allowedIps.map(({ bits }) => bits));
-  return peers.reduce<Peer | undefined>(
-    (best, peer) => (best && widest(best) <= widest(peer) ? best : peer),
-    undefined,
-  );
+/** Which of the peers the internet is behind: the one with the widest network, the first of several. */
+export function exitIndex(peers: readonly Pick<PeerOptions, 'allowedIps'>[]): number {
+  const widths = peers.map(({ allowedIps }) => Math.min(129, ...allowedIps.map(({ bits }) => bits)));
+  return widths.indexOf(Math.min(...widths));
 }

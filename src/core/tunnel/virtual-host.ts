@@ -18,14 +18,17 @@ import type { SocketCommand, SocketErrorCode, SocketEvent, SocketId } from '../n
 import { Netstack, type NetstackCommand, type NetstackLimits, type SocketCounts } from '../netstack/netstack.ts';
 import { DNS_PORT } from '../wire/dns.ts';
 
-export interface VirtualHostOptions {
+export interface HostAddresses {
   /** This host's addresses, of either family or both. */
   readonly addresses: readonly IpAddress[];
+  /** Those of a family that the host has no address in are not asked. With none left, names are answered with ENODNS. */
+  readonly dnsServers: readonly IpAddress[];
+}
+
+export interface VirtualHostOptions extends HostAddresses {
   /** The largest IP packet, in bytes. */
   readonly mtu: number;
   readonly random: Random;
-  /** Those of a family that the host has no address in are not asked. With none left, names are answered with ENODNS. */
-  readonly dnsServers: readonly IpAddress[];
   readonly limits?: Partial<NetstackLimits>;
 }
 
@@ -51,8 +54,8 @@ export class VirtualHost {
 
   constructor(options: VirtualHostOptions, now: Instant) {
     const { addresses, mtu, random, dnsServers, limits = {} } = options;
-    const families = ([4, 6] as const).filter((family) => addresses.some((address) => address.family === family));
-    const servers = dnsServers.filter((server) => families.includes(server.family));
+    const families = familiesOf(addresses);
+    const servers = serversFor(dnsServers, families);
     this.#netstack = new Netstack({ addresses, mtu, random, limits }, now);
     this.drops = this.#netstack.drops;
     this.#resolver = new Resolver({ servers, random, families, count: (reason) => this.drops.count(reason) });
@@ -116,6 +119,14 @@ export class VirtualHost {
   reset(error: SocketErrorCode, now: Instant): void {
     this.#resolver.clearCache();
     this.#netstack.reset(error, now);
+    this.#settle(now);
+  }
+
+  /** Other addresses and other DNS servers, as `reset`: it is another host to everyone outside. */
+  readdress({ addresses, dnsServers }: HostAddresses, error: SocketErrorCode, now: Instant): void {
+    const families = familiesOf(addresses);
+    this.#resolver.setServers(serversFor(dnsServers, families), families);
+    this.#netstack.readdress(addresses, error, now);
     this.#settle(now);
   }
 
@@ -200,6 +211,14 @@ export class VirtualHost {
         return false;
     }
   }
+}
+
+function familiesOf(addresses: readonly IpAddress[]): readonly (4 | 6)[] {
+  return ([4, 6] as const).filter((family) => addresses.some((address) => address.family === family));
+}
+
+function serversFor(dnsServers: readonly IpAddress[], families: readonly (4 | 6)[]): readonly IpAddress[] {
+  return dnsServers.filter((server) => families.includes(server.family));
 }
 
 /** Its own inverse. */

@@ -251,6 +251,7 @@ export class Handshakes {
     learnEndpoint(this.#context, peer, source);
     peer.rxBytes += message.length;
     peer.lastReceivedAt = now;
+    peer.dataUnansweredSince = undefined;
     peer.timers.authenticatedReceived(now);
   }
 

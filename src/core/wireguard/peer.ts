@@ -19,6 +19,8 @@ export interface PeerOptions {
   readonly allowedIps: readonly Prefix[];
   /** 0 or absent: off. */
   readonly persistentKeepaliveSeconds?: number;
+  /** After how long without an answer content makes a new handshake due, in milliseconds. At most, and by default, the paper's 15 s. */
+  readonly unansweredAfterMs?: number;
   /**
    * Whether a configured endpoint follows authenticated packets from elsewhere. Default false: it stays where it was
    * configured. A peer without a configured endpoint always follows.
@@ -47,6 +49,8 @@ export class Peer {
   lastHandshakeAt: Instant | undefined;
   /** When anything authenticated came last: handshake, packet or keepalive. */
   lastReceivedAt: Instant | undefined;
+  /** When content was first sent with nothing authenticated received since. */
+  dataUnansweredSince: Instant | undefined;
   /** When the first initiation was sent that no handshake has followed yet. */
   initiationUnansweredSince: Instant | undefined;
   /** Bytes of authenticated datagrams, headers included. */
@@ -90,6 +94,7 @@ export class Peer {
     this.cookies = new CookieJar(crypto, this.publicKey);
     this.timers = new Timers(random);
     this.timers.setPersistentKeepalive(options.persistentKeepaliveSeconds ?? 0);
+    if (options.unansweredAfterMs !== undefined) this.timers.setUnansweredAfter(options.unansweredAfterMs);
     this.#indices = indices;
     this.keypairs = new Keypairs((keypair) => {
       indices.release(keypair.localIndex);
@@ -141,6 +146,7 @@ export class Peer {
     this.lastHandshakeAt = undefined;
     this.lastReceivedAt = undefined;
     this.lastHandshakeSentAt = undefined;
+    this.dataUnansweredSince = undefined;
     this.initiationUnansweredSince = undefined;
     this.lastMinuteHandshakeSent = false;
   }

@@ -41,6 +41,7 @@ export class Timers {
   /** @internal When each timer is due; infinity while it is not armed. */
   readonly deadlines: Float64Array = new Float64Array(NAMES.length).fill(NEVER);
   #persistentInterval = 0;
+  #unansweredAfterMs = KEEPALIVE_TIMEOUT + REKEY_TIMEOUT;
   #anotherKeepalive = false;
   /** Redrawn when the timer fires, not when it is armed: that happens with every change of direction. */
   #newHandshakeJitter: number;
@@ -80,10 +81,15 @@ export class Timers {
     return this.#persistentInterval > 0;
   }
 
+  /** Sooner than the paper's KEEPALIVE_TIMEOUT + REKEY_TIMEOUT, for an owner who wants to know sooner that a session is dead. */
+  setUnansweredAfter(ms: number): void {
+    this.#unansweredAfterMs = Math.min(ms, KEEPALIVE_TIMEOUT + REKEY_TIMEOUT);
+  }
+
   /** A packet with content was sent (§6.5): an answer, at least an empty one, must come within KEEPALIVE_TIMEOUT + REKEY_TIMEOUT. */
   dataSent(now: Instant): void {
     if (this.#armed(TIMERS.newHandshake)) return;
-    this.#arm(TIMERS.newHandshake, now, KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + this.#newHandshakeJitter);
+    this.#arm(TIMERS.newHandshake, now, this.#unansweredAfterMs + this.#newHandshakeJitter);
   }
 
   /** An authenticated packet with content was received (§6.5): it must be answered within KEEPALIVE_TIMEOUT, by anything. */

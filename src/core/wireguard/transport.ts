@@ -110,6 +110,7 @@ export class Transport {
     learnEndpoint(this.#context, peer, source);
     peer.rxBytes += length;
     peer.lastReceivedAt = now;
+    peer.dataUnansweredSince = undefined;
     peer.timers.authenticatedReceived(now);
     if (peer.keypairs.confirm(keypair)) this.#handshakes.complete(keypair, now);
     if (peer.staged.length > 0) this.releaseStaged(peer, now);
@@ -177,6 +178,7 @@ export class Transport {
     peer.txBytes += total;
     peer.timers.authenticatedSent(now);
     if (length > 0) peer.timers.dataSent(now);
+    if (length > 0) peer.dataUnansweredSince ??= now;
     if (keypair.wantsRekeyAfterSending(now)) this.#handshakes.initiate(peer, now);
     return total;
   }
