@@ -1,6 +1,6 @@
 /**
- * Which exit addresses are the VPN's. Configured ones count alone; where none is configured for a family, those that were learnt for
- * this server's key do, as networks: a provider's exits change within them without being a leak.
+ * Which exit addresses are the VPN's. Configured ones count; where none is configured for a family, those that were learnt for this
+ * server's key do, as networks: a provider's exits change within them without being a leak. What a person accepted counts always.
  *
  * The endpoint's own address is no guide: with most providers the exit is another (gluetun#2051).
  */
@@ -27,6 +27,9 @@ export interface EgressOptions {
   readonly learnt?: string;
 }
 
+/** By the server's key as hexadecimal text, the one added to last at the end. */
+type Networks = Map<string, readonly Prefix[]>;
+
 /** A learnt network has this many bits. */
 const LEARNT_BITS = { 4: 24, 6: 48 } as const;
 /** Networks for one key and family; the oldest gives way. */
@@ -36,13 +39,16 @@ const MAX_KEYS = 64;
 
 export class Egress {
   readonly #configured: readonly Prefix[];
-  /** By the server's key as hexadecimal text, the one used last at the end. */
-  readonly #learnt: Map<string, readonly Prefix[]>;
+  readonly #learnt: Networks;
+  readonly #accepted: Networks;
   #hostAddresses: readonly IpAddress[] = [];
 
   constructor({ configured = [], learnt }: EgressOptions) {
     this.#configured = configured;
-    this.#learnt = restore(learnt);
+    const value = learnt === undefined ? undefined : parsed(learnt);
+    const kept = isRecord(value) && value['version'] === 1 ? value : {};
+    this.#learnt = restore(kept['learnt']);
+    this.#accepted = restore(kept['accepted']);
   }
 
   /** The host's own addresses, as far as they are known: one of them as exit means that traffic went past the tunnel. */
@@ -53,8 +59,10 @@ export class Egress {
   /** The networks that an exit of this family must be in; none if nothing is known. */
   expected(serverKey: Uint8Array, family: 4 | 6): readonly Prefix[] {
     const ofFamily = (network: Prefix): boolean => network.address.family === family;
+    const key = keyText(serverKey);
     const configured = this.#configured.filter(ofFamily);
-    return configured.length > 0 ? configured : (this.#learnt.get(keyText(serverKey)) ?? []).filter(ofFamily);
+    const own = configured.length > 0 ? configured : (this.#learnt.get(key) ?? []).filter(ofFamily);
+    return [...own, ...(this.#accepted.get(key) ?? []).filter(ofFamily)];
   }
 
   judge(serverKey: Uint8Array, observed: IpAddress): EgressJudgement {
@@ -68,28 +76,32 @@ export class Egress {
 
   /**
    * Learns the network of an address: what clean probes agree on, or the gateway's own word (NAT-PMP operation 0). Call it only while
-   * the guard is not engaged, or with an address that a person accepted. False if it is nothing to learn: known, not
-   * public, the host's own.
+   * the guard is not engaged. False if it is nothing to learn: known, not public, the host's own.
    */
   learn(serverKey: Uint8Array, address: IpAddress): boolean {
-    if (!isPublic(address) || this.#isHost(address) || this.judge(serverKey, address) === 'ok') return false;
-    const key = keyText(serverKey);
-    const learnt = [...(this.#learnt.get(key) ?? []), prefix(address, LEARNT_BITS[address.family])];
-    const sameFamily = learnt.filter((network) => network.address.family === address.family);
-    const kept = sameFamily.length > MAX_NETWORKS ? learnt.filter((network) => network !== sameFamily[0]) : learnt;
-    this.#learnt.delete(key);
-    this.#learnt.set(key, kept);
-    for (const oldest of this.#learnt.keys()) {
-      if (this.#learnt.size <= MAX_KEYS) break;
-      this.#learnt.delete(oldest);
-    }
-    return true;
+    return this.#add(this.#learnt, serverKey, address);
   }
 
-  /** What was learnt, for a file of the state folder. It has no secret: keys are public ones. */
+  /** A person's word that the network of this address is the VPN's, whatever is configured. False as `learn` is. */
+  accept(serverKey: Uint8Array, address: IpAddress): boolean {
+    return this.#add(this.#accepted, serverKey, address);
+  }
+
+  /** What was learnt and accepted, for a file of the state folder. It has no secret: keys are public ones. */
   serialise(): string {
-    const keys = [...this.#learnt].map(([key, networks]) => [key, networks.map(formatPrefix)]);
-    return JSON.stringify({ version: 1, learnt: Object.fromEntries(keys) });
+    return JSON.stringify({ version: 1, learnt: plain(this.#learnt), accepted: plain(this.#accepted) });
+  }
+
+  #add(to: Networks, serverKey: Uint8Array, address: IpAddress): boolean {
+    if (!isPublic(address) || this.#isHost(address) || this.judge(serverKey, address) === 'ok') return false;
+    const key = keyText(serverKey);
+    const networks = [...(to.get(key) ?? []), prefix(address, LEARNT_BITS[address.family])];
+    const sameFamily = networks.filter((network) => network.address.family === address.family);
+    const kept = sameFamily.length > MAX_NETWORKS ? networks.filter((network) => network !== sameFamily[0]) : networks;
+    to.delete(key);
+    to.set(key, kept);
+    if (to.size > MAX_KEYS) to.delete(to.keys().next().value!);
+    return true;
   }
 
   #isHost(address: IpAddress): boolean {
@@ -102,15 +114,18 @@ export function sameExitNetwork(a: IpAddress, b: IpAddress): boolean {
   return a.family === b.family && prefixContains(prefix(a, LEARNT_BITS[a.family]), b);
 }
 
-function restore(text: string | undefined): Map<string, readonly Prefix[]> {
-  const learnt = new Map<string, readonly Prefix[]>();
-  const value = text === undefined ? undefined : parsed(text);
-  if (!isRecord(value) || value['version'] !== 1 || !isRecord(value['learnt'])) return learnt;
-  for (const [key, networks] of Object.entries(value['learnt']).slice(-MAX_KEYS)) {
-    if (!/^[0-9a-f]{64}$/.test(key) || !Array.isArray(networks)) continue;
-    learnt.set(key, networks.slice(0, 2 * MAX_NETWORKS).flatMap(learntPrefix));
+function plain(networks: Networks): Record<string, string[]> {
+  return Object.fromEntries([...networks].map(([key, ofKey]) => [key, ofKey.map(formatPrefix)]));
+}
+
+function restore(value: unknown): Networks {
+  const networks: Networks = new Map();
+  if (!isRecord(value)) return networks;
+  for (const [key, ofKey] of Object.entries(value).slice(-MAX_KEYS)) {
+    if (!/^[0-9a-f]{64}$/.test(key) || !Array.isArray(ofKey)) continue;
+    networks.set(key, ofKey.slice(0, 2 * MAX_NETWORKS).flatMap(learntPrefix));
   }
-  return learnt;
+  return networks;
 }
 
 /** Only networks as they are learnt: a wider one from a damaged file would let everything pass. */

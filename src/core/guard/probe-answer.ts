@@ -18,6 +18,22 @@ export type ProbeAnswerFault =
   /** A good address of the other family: the probe of this one went another way. */
   | 'wrong-family';
 
+/** Why there is no answer at all. */
+export type ProbeRequestFault =
+  /** The server's name has no address of the family, or cannot be looked up. */
+  | 'no-name'
+  /** No connection, or it ended early. */
+  | 'no-connection'
+  /** The server could not prove who it is. */
+  | 'not-verified'
+  | 'timeout'
+  /** Another status than 200: a redirect, a captive portal, an error. */
+  | 'not-200'
+  /** Compressed, though nobody asked for that. */
+  | 'encoded';
+
+export type ProbeFault = ProbeAnswerFault | ProbeRequestFault;
+
 export type ProbeAnswer =
   | { readonly kind: 'address'; readonly address: IpAddress }
   | { readonly kind: 'unknown'; readonly why: ProbeAnswerFault };

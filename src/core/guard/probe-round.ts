@@ -23,7 +23,7 @@ export class ProbeRound {
   readonly #urls: number;
   readonly #judge: (observed: IpAddress) => EgressJudgement;
   #asked = 0;
-  #first: { readonly observed: IpAddress; readonly judgement: EgressJudgement; readonly url: number } | undefined;
+  #first: { readonly observed: IpAddress; readonly url: number } | undefined;
 
   /** `urls`: how many servers there are, one at least. */
   constructor(urls: number, judge: (observed: IpAddress) => EgressJudgement) {
@@ -41,10 +41,9 @@ export class ProbeRound {
   handleAnswer(answer: ProbeAnswer | undefined): ProbeStep {
     if (answer?.kind !== 'address') return this.#another();
     const observed = answer.address;
-    const judgement = this.#judge(observed);
-    if (this.#first) return conclude(this.#first, { observed, judgement });
-    if (judgement === 'ok') return { kind: 'ok', observed };
-    this.#first = { observed, judgement, url: this.#asked - 1 };
+    if (this.#first) return this.#conclude(this.#first.observed, observed);
+    if (this.#judge(observed) === 'ok') return { kind: 'ok', observed };
+    this.#first = { observed, url: this.#asked - 1 };
     return this.#another();
   }
 
@@ -55,17 +54,13 @@ export class ProbeRound {
     if (this.#first && next === this.#urls) return { kind: 'ask', url: this.#first.url };
     return { kind: 'unknown', observed: this.#first?.observed };
   }
-}
 
-interface Judged {
-  readonly observed: IpAddress;
-  readonly judgement: EgressJudgement;
-}
-
-function conclude(first: Judged, second: Judged): ProbeStep {
-  const { observed } = first;
-  if (first.judgement === 'mismatch' && second.judgement === 'mismatch') return { kind: 'leak', observed };
-  if (first.judgement === 'unknown' && second.judgement === 'unknown' && sameExitNetwork(observed, second.observed))
-    return { kind: 'learn', observed };
-  return { kind: 'unknown', observed };
+  /** Both answers by what is expected now: the gateway, or a person, may have said more since the first. */
+  #conclude(first: IpAddress, second: IpAddress): ProbeStep {
+    const [one, two] = [this.#judge(first), this.#judge(second)];
+    if (one !== two) return { kind: 'unknown', observed: first };
+    if (one === 'mismatch') return { kind: 'leak', observed: first };
+    if (one === 'ok') return { kind: 'ok', observed: second };
+    return { kind: sameExitNetwork(first, second) ? 'learn' : 'unknown', observed: first };
+  }
 }

@@ -39,6 +39,15 @@ export const SENTENCES = {
       'The exit address is {observed}, which is none of the VPN’s ({expected}); the killswitch is off, so traffic flows.',
     hint: 'Switch the killswitch on, or run `sluice probe --accept` if your provider uses this address.',
   },
+  'leak-warned': {
+    message:
+      'The exit address is {observed}, which is none of the VPN’s ({expected}); traffic flows, since mismatches only warn.',
+    hint: 'If your provider uses this address, run `sluice probe --accept`; if not, set probe.on_mismatch to pause.',
+  },
+  'probe-unknown': {
+    message: 'The {family} exit address cannot be checked: {why}.',
+    hint: 'Nothing is held back for this. If the provider’s filter blocks the probe’s servers, name others in probe.urls.',
+  },
   'state-unreadable': {
     message:
       'What was known about leaks before the restart cannot be read; everything is paused until a probe is clean.',

@@ -20,6 +20,8 @@ export type GateDrop = 'guard-closed';
 export const CONNECT_WAIT_MS = 30_000;
 /** Connections that wait; more fail at once. */
 export const MAX_WAITING = 1_024;
+/** Latest sockets of the probe, whose packets pass through a leak; more than can be open at once, so that each may end properly. */
+export const MAX_PROBES = 16;
 
 interface Waiting {
   readonly until: Instant;
@@ -59,6 +61,7 @@ export class Gate {
   /** The socket with this id is the probe's: it connects through a leak too. Call before its connect. */
   admitProbe(socket: SocketId): void {
     this.#probes.set(socket, undefined);
+    if (this.#probes.size > MAX_PROBES) this.#probes.delete(this.#probes.keys().next().value!);
   }
 
   /** The guard's word changed. `pass` gets the commands that have waited, in their order. */
@@ -82,7 +85,6 @@ export class Gate {
       return false;
     }
     if (command.kind === 'tcp-connect') return this.#admitsConnect(command.socket, command.to, command, now);
-    if (command.kind === 'tcp-abort') this.#probes.delete(command.socket);
     if (command.kind !== 'udp-send' || this.#flow === 'open') return true;
     this.#count('guard-closed');
     return false;

@@ -13,6 +13,7 @@ import { Queue } from '../base/queue.ts';
 import { Guard, type GuardOutput, type GuardSettings, SILENT_AFTER_SECONDS } from '../guard/guard.ts';
 import { KeySharing } from '../guard/key-sharing.ts';
 import type { ClientOrder } from '../guard/policy.ts';
+import { type ProbedServer, Prober, type ProberEvent, type ProberSettings } from '../guard/prober.ts';
 import { explain } from '../guard/reasons.ts';
 import { Reconnect, type ReconnectOutput } from '../guard/reconnect.ts';
 import type { SocketCommand, SocketErrorCode, SocketEvent, SocketId } from '../netstack/messages.ts';
@@ -44,6 +45,8 @@ export interface TunnelMachineOptions extends TunnelConfiguration {
   readonly lease?: PortLease;
   /** The killswitch: on, with the defaults of the design, unless this says otherwise. */
   readonly guard?: GuardSettings;
+  /** Without it, nobody is asked for the exit address. */
+  readonly probe?: ProberSettings;
 }
 
 /** What the device reports beside datagrams (handshakes, expiries, a server that moved), and what lease and guard report. */
@@ -52,12 +55,19 @@ export type TunnelEvent =
   | LeaseTunnelEvent
   | GuardTunnelEvent
   | ReconnectTunnelEvent
+  | ProbeTunnelEvent
   | ClientsTunnelEvent;
 
 /** For the shell to carry out: names are its to look up, and sockets its to open. */
 export interface ReconnectTunnelEvent {
   readonly kind: 'reconnect';
   readonly output: ReconnectOutput;
+}
+
+/** For the shell to carry out: requests are its to make. */
+export interface ProbeTunnelEvent {
+  readonly kind: 'probe';
+  readonly event: ProberEvent;
 }
 
 /** What torrent clients shall do from now on. */
@@ -89,6 +99,8 @@ export class TunnelMachine {
   readonly drops: DropCounter<'transmit-queue-full' | GateDrop> = new DropCounter();
   /** Says whether traffic may flow. Change it by `mutateGuard` only. */
   readonly guard: Guard;
+  /** Watches the exit address. Change it by `mutateProber` only. */
+  readonly prober: Prober | undefined;
   readonly #configurations: readonly TunnelConfiguration[];
   readonly #gate: Gate;
   readonly #reconnect: Reconnect;
@@ -125,6 +137,7 @@ export class TunnelMachine {
     this.#gate = new Gate({ count: (reason) => this.drops.count(reason), dnsServers });
     this.#reconnect = new Reconnect({ random, configurations: this.#configurations.length });
     this.#addPeers(now);
+    this.prober = options.probe && new Prober(options.probe, this.guard, this.#probed);
     this.#lease = options.lease;
     this.#leaseSocket = options.lease && new LeaseSocket(this.host, options.lease);
     this.#drainDevice(now);
@@ -207,6 +220,18 @@ export class TunnelMachine {
     this.#followGuard(now);
   }
 
+  /** Runs one change of the prober, and carries out what follows from it. */
+  mutateProber(change: (prober: Prober) => void, now: Instant): void {
+    if (this.prober) change(this.prober);
+    this.#settleProber(now);
+  }
+
+  /** A person's word that the exits that were seen are right. */
+  acceptExit(now: Instant): void {
+    this.prober?.accept();
+    this.mutateGuard((guard) => guard.accept(now), now);
+  }
+
   /** The server's address became known or changed; a handshake starts. */
   setEndpoint(peer: Peer, endpoint: NonNullable<PeerOptions['endpoint']>, now: Instant): void {
     // A keepalive begins when the endpoint is known: before that it could only fail.
@@ -227,13 +252,15 @@ export class TunnelMachine {
     this.#lease?.handleTimeout(now);
     this.#settleLease(now);
     this.mutateReconnect((reconnect) => reconnect.handleTimeout(now), now);
+    this.mutateProber((prober) => prober.handleTimeout(now), now);
   }
 
   nextTimeout(): Instant | undefined {
     const link = earliest(this.device.nextTimeout(), this.guard.nextTimeout());
     const sockets = earliest(this.host.nextTimeout(), this.#gate.nextTimeout());
     const search = earliest(this.#reconnect.nextTimeout(), this.#clients.nextTimeout());
-    return earliest(earliest(link, sockets), earliest(search, this.#lease?.nextTimeout()));
+    const exit = earliest(this.#lease?.nextTimeout(), this.prober?.nextTimeout());
+    return earliest(earliest(link, sockets), earliest(search, exit));
   }
 
   /** Fills `out` with datagrams to send until it is full or none is left. True if more remain. */
@@ -321,6 +348,7 @@ export class TunnelMachine {
     for (let output = this.guard.nextOutput(); output; output = this.guard.nextOutput())
       this.#events.push({ kind: 'guard', output });
     this.#orderClients(now);
+    this.#settleProber(now);
   }
 
   #handleConnected(now: Instant): void {
@@ -367,6 +395,7 @@ export class TunnelMachine {
     this.host.setMtu(mtu);
     this.#gate.setDnsServers(dnsServers);
     this.mutateLease((lease) => lease.restart(now), now);
+    this.mutateProber((prober) => prober.handleServer(this.#probed), now);
     this.mutateGuard((guard) => guard.handleIdentity(now), now);
   }
 
@@ -398,9 +427,31 @@ export class TunnelMachine {
     const socket = this.#leaseSocket;
     if (!socket) return;
     socket.settle(now);
-    for (let event = socket.nextOutput(); event; event = socket.nextOutput())
+    for (let event = socket.nextOutput(); event; event = socket.nextOutput()) {
       this.#events.push({ kind: 'port-forward', event });
+      if (event.kind === 'mapped') this.prober?.handlePort(event.externalAddress, now);
+      if (event.kind === 'failed') this.prober?.handlePort(undefined, now);
+    }
     this.#orderClients(now);
+    this.#settleProber(now);
+  }
+
+  #settleProber(now: Instant): void {
+    const { prober } = this;
+    if (!prober) return;
+    prober.handleGuard(this.#acquiring(now), now);
+    for (let output = prober.nextOutput(); output; output = prober.nextOutput()) {
+      const { kind } = output;
+      if (kind === 'result') this.mutateGuard((guard) => guard.handleProbe(output.result, now), now);
+      else if (kind !== 'exit-changed') this.#events.push({ kind: 'probe', event: output });
+      else if (this.guard.mayFlow) this.reset('ECONNRESET', now);
+    }
+  }
+
+  get #probed(): ProbedServer {
+    const { addresses } = this.#configurations[this.#configuration]!;
+    const families = [...new Set(addresses.map(({ family }) => family))];
+    return { key: this.#exit?.publicKey ?? new Uint8Array(0), families };
   }
 
   #drainDevice(now: Instant): void {

@@ -78,9 +78,16 @@ describe('the state of the snapshot', () => {
 
 describe('sentences', () => {
   const codes = Object.keys(SENTENCES) as SentenceCode[];
+  const details = {
+    seconds: 30,
+    observed: '192.0.2.7',
+    expected: '203.0.113.0/24',
+    family: 'IPv4',
+    why: 'nobody answers',
+  };
 
   it.each(codes)('%s: says what is the case and what to do, in a sentence each', (code) => {
-    const { message, hint } = explain(code, { seconds: 30, observed: '192.0.2.7', expected: '203.0.113.0/24' });
+    const { message, hint } = explain(code, details);
     for (const text of [message, hint]) expect(text).toMatch(/^[A-Z].{20,180}\.$/);
     expect(message).not.toMatch(/[{}]|unknown/);
   });
