@@ -45,6 +45,8 @@ export class Sandbox {
   readonly publicKey: string;
   /** Answers every caller with the address it is seen from; `/json` as JSON. */
   readonly echoUrl: string = 'http://ip.sluice.test/';
+  /** For `probe.urls` and `probe.urlsV6` of a tunnel to this sandbox: the servers of the real internet are not here. */
+  readonly probeUrls: readonly string[] = [this.echoUrl];
   /** The line between clients and server, in both directions. */
   readonly faults: Faults;
   /** Names of the virtual internet, and the switches of its name servers. */
