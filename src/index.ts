@@ -9,8 +9,11 @@ export {
 } from './core/tunnel/wireguard-config.ts';
 export type { KillswitchOptions, KillswitchStatus } from './node/killswitch.ts';
 export type { PortForwardOptions } from './node/port-forward.ts';
+export type { ProbeOptions } from './node/probe.ts';
 export type {
+  ExitStatus,
   PortForwardStatus,
+  ProbeStatus,
   Reason,
   SocketCounts,
   StatusSnapshot,

@@ -1,6 +1,7 @@
 /** The arguments of `connect` and `listen` in all the forms that node:net takes, checked as Node checks them, as one value each. */
 
 import { type IpAddress, parseIp } from '../core/base/address.ts';
+import type { SocketId } from '../core/netstack/messages.ts';
 import {
   invalidArgType,
   invalidArgValue,
@@ -11,6 +12,9 @@ import {
   validatePort,
   validateString,
 } from './node-errors.ts';
+
+/** @internal An option of `connect`: called with the number of each socket before anything is sent from it. */
+export const ON_SOCKET: unique symbol = Symbol('onSocket');
 
 /** Options of `connect`. Unix sockets (`path`) are refused: they would leave the tunnel. */
 export interface ConnectOptions {
@@ -28,6 +32,7 @@ export interface ConnectOptions {
   readonly lookup?: unknown;
   /** As `setTimeout`, from the start of the connect. */
   readonly timeout?: number | undefined;
+  readonly [ON_SOCKET]?: ((socket: SocketId) => void) | undefined;
 }
 
 /** Options of `listen`. */
@@ -48,6 +53,7 @@ export interface ConnectTarget {
   readonly localPort: number;
   readonly firstOnly: boolean;
   readonly attemptTimeoutMs: number;
+  readonly onSocket: ((socket: SocketId) => void) | undefined;
 }
 
 export interface ListenTarget {
@@ -101,6 +107,7 @@ export function connectTarget(options: Record<string, unknown>): ConnectTarget {
     localPort: (localPort as number | undefined) || 0,
     firstOnly: !autoSelect,
     attemptTimeoutMs: Math.max(10, attemptTimeoutMs),
+    onSocket: (options as { readonly [ON_SOCKET]?: ConnectTarget['onSocket'] })[ON_SOCKET],
   };
 }
 

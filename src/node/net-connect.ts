@@ -88,11 +88,12 @@ export class ConnectAttempt {
       this.#fail(this.#errors.length === 1 ? this.#errors[0]! : aggregate(this.#errors));
       return;
     }
-    const { port, localPort, localAddress, attemptTimeoutMs } = this.#target;
+    const { port, localPort, localAddress, attemptTimeoutMs, onSocket } = this.#target;
     this.attempted.push(`${current.address}:${port}`);
     this.#observer.handleProgress('connectionAttempt', current.address, port, current.family);
     if (this.#over) return;
     this.#socket = this.#table.open((event) => this.#handleEvent(event, current));
+    onSocket?.(this.#socket);
     if (this.attempted.length < this.#addresses.length)
       this.#timer = setTimeout(() => this.#handleTimeout(current), attemptTimeoutMs);
     const command: TcpConnect = {

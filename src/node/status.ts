@@ -21,6 +21,7 @@ export interface StatusSnapshot {
   readonly reason: Reason | null;
   readonly tunnel: TunnelStatus;
   readonly killswitch: KillswitchStatus;
+  readonly probe: ProbeStatus;
   readonly portForward: PortForwardStatus;
   readonly sockets: SocketCounts;
 }
@@ -41,6 +42,25 @@ export interface TunnelStatus {
   readonly drops: Readonly<Record<string, number>>;
   /** The crypto backend in use: `sodium`, `node` or `noble`. */
   readonly crypto: string;
+}
+
+export interface ProbeStatus {
+  /** `pending` until the tunnel is up and was probed; `unknown` if a probe failed, which is never `ok` and never a leak. */
+  readonly verdict: 'ok' | 'leak' | 'unknown' | 'pending' | 'off';
+  /** `null` if the family is not probed: the tunnel has no address in it, or nobody is to be asked. */
+  readonly ipv4: ExitStatus | null;
+  readonly ipv6: ExitStatus | null;
+  /** The end of the latest probe, ISO 8601; `null` before the first. */
+  readonly checkedAt: string | null;
+  /** 0 while one is running; `null` while the tunnel is down. */
+  readonly nextInSeconds: number | null;
+}
+
+export interface ExitStatus {
+  /** As the probe's servers saw it; `null` if none could tell. */
+  readonly observed: string | null;
+  /** Addresses and networks that the exit is expected in; empty if nothing is known. */
+  readonly expected: readonly string[];
 }
 
 export interface PortForwardStatus {

@@ -21,11 +21,12 @@ import { type CryptoName, selectCrypto } from './crypto/select.ts';
 import { InlineEngine } from './inline-engine.ts';
 import { guardSettings, type KillswitchOptions } from './killswitch.ts';
 import { PortForward, type PortForwardOptions } from './port-forward.ts';
+import { Probe, type ProbeOptions } from './probe.ts';
 import { systemRandom } from './random.ts';
 import { ServerLink } from './server-link.ts';
 import { SocketLayer } from './socket-layer.ts';
 import { openStateFolder, type StateFolder } from './state-folder.ts';
-import type { Reason, StatusSnapshot, TunnelState } from './status.ts';
+import type { ProbeStatus, Reason, StatusSnapshot, TunnelState } from './status.ts';
 import { openTimestampState, type TimestampState } from './timestamp-state.ts';
 import { openDgramPort } from './udp-port.ts';
 
@@ -35,13 +36,15 @@ export interface TunnelOptions {
   /** Taken in this order when the server stays silent; `wireguard` is taken again when it is well. Each may have a key of its own. */
   readonly fallback?: readonly WireGuardConfig[];
   /**
-   * A folder for what must survive a restart: the last handshake timestamp, a leak that was found. One tunnel for each key and folder.
+   * A folder for what must survive a restart: the last handshake timestamp, a leak that was found, the exits that were learnt. One tunnel for each key and folder.
    * Without it, nothing is kept.
    */
   readonly stateDir?: string;
   /** A port of the exit that leads here: `net` servers and UDP sockets opened with `{ forwarded: true }`. Default none. */
   readonly portForward?: PortForwardOptions;
   readonly killswitch?: KillswitchOptions;
+  /** Watches the address that the world sees. */
+  readonly probe?: ProbeOptions;
   /** Forces one crypto backend; by default the fastest that passes its self-test. */
   readonly crypto?: CryptoName;
   /** Closes the tunnel when aborted. */
@@ -56,6 +59,8 @@ export interface TunnelEvents {
   /** Traffic is held back, for one more reason than before; `reasons` are all. */
   'killswitch.engaged': [{ readonly reasons: readonly GuardReason[] }];
   'killswitch.released': [];
+  /** A probe of the exit address is over. */
+  probe: [ProbeStatus];
   /** The forwarded port is this one now, and was another one, or none. */
   'port.mapped': [{ readonly port: number }];
   'port.lost': [{ readonly reason: Reason }];
@@ -73,6 +78,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   readonly #engine: InlineEngine;
   readonly #sockets: SocketLayer;
   readonly #portForward: PortForward;
+  readonly #probe: Probe;
   readonly #link: ServerLink;
   readonly #closing = new AbortController();
   #endpoint: Endpoint | undefined;
@@ -113,6 +119,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     this.#state = state;
     this.#since = systemClock.wallMs();
     this.#portForward = new PortForward(options.portForward, wireguard);
+    this.#probe = new Probe(options.probe, state);
     this.#machine = new TunnelMachine(
       {
         ...machineConfiguration(wireguard),
@@ -121,7 +128,12 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
         random: systemRandom,
         timestamp: (configuration) => configurations[configuration]!.timestamps.next(),
         lease: this.#portForward.lease,
-        guard: { ...guardSettings(options.killswitch, wireguard), memory: restoreGuard(state.read('guard')) },
+        guard: {
+          ...guardSettings(options.killswitch, wireguard),
+          onMismatch: this.#probe.onMismatch,
+          memory: restoreGuard(state.read('guard')),
+        },
+        ...(this.#probe.settings ? { probe: this.#probe.settings } : {}),
       },
       systemClock.now(),
     );
@@ -151,6 +163,15 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       mutate: (change) => this.#engine.mutate((now) => this.#machine.mutateLease((lease) => change(lease, now), now)),
       onMapped: (port) => this.emit('port.mapped', { port }),
       onLost: (why) => this.emit('port.lost', { reason: why }),
+    });
+    this.#probe.attach({
+      sockets: this.#sockets,
+      prober: this.#machine.prober,
+      mutate: (change) =>
+        this.#engine.mutate((now) => this.#machine.mutateProber((prober) => change(prober, now), now)),
+      admit: (socket) => this.#engine.mutate(() => this.#machine.admitProbe(socket)),
+      accept: () => this.#engine.mutate((now) => this.#machine.acceptExit(now)),
+      onProbe: (status) => this.emit('probe', status),
     });
     options.signal?.addEventListener('abort', () => void this.close(), { once: true, signal: this.#closing.signal });
   }
@@ -202,6 +223,19 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     if (!this.#closing.signal.aborted) await switched;
   }
 
+  /**
+   * Asks for the address that the world sees, through the tunnel only, and resolves with what came of it; at once while the tunnel is
+   * down. It runs by itself too, see `ProbeOptions`.
+   */
+  probe(): Promise<ProbeStatus> {
+    return this.#probe.probe();
+  }
+
+  /** A person's word that the exit is the VPN's, though it was taken for a leak: traffic flows again. Probes once more, as `probe` does. */
+  acceptExit(): Promise<ProbeStatus> {
+    return this.#probe.acceptExit();
+  }
+
   /** Resolves when traffic may flow: after a handshake. Rejects if the signal aborts or the tunnel closes first. */
   async ready(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     // Listened to one by one: Node forgets a timeout that only AbortSignal.any knows of (nodejs/node#57736).
@@ -243,6 +277,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
         crypto: this.#crypto.name,
       },
       killswitch: guard.policy.killswitch,
+      probe: this.#probe.status(now),
       portForward: this.#portForward.status(now),
       sockets: host.counts(),
     };
@@ -254,7 +289,9 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
    */
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
-    this.#closing.abort(new SluiceError('ERR_CLOSED', 'The tunnel was closed.'));
+    const closed = new SluiceError('ERR_CLOSED', 'The tunnel was closed.');
+    this.#closing.abort(closed);
+    this.#probe.close(closed);
     this.#link.close();
     await Promise.all([this.#sockets.close(), this.#portForward.release()]);
     await this.#engine.close();
@@ -286,6 +323,9 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       case 'guard':
         this.#handleGuard(event.output);
         return;
+      case 'probe':
+        this.#probe.handleEvent(event.event);
+        return;
       case 'endpoint-changed':
         this.#handleEndpoint(event.endpoint);
         return;
@@ -302,7 +342,8 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   /** What a connected tunnel lacks. */
   #imperfection(now: Instant): Reason | null {
     const { problem } = this.#state;
-    return problem ? reason(problem.code, problem.message) : this.#portForward.reason(now);
+    if (problem) return reason(problem.code, problem.message);
+    return this.#portForward.reason(now) ?? this.#probe.reason(now);
   }
 
   #clockReason(): Reason {

@@ -17,7 +17,7 @@ export function virtualWorld(seam: (engine: EnginePort, index: number) => Engine
     const client = new SocketLayer(seam(wire.host([CLIENT, 'fd00:8::1'], [NAMES]), 0));
     const server = new SocketLayer(seam(wire.host([SERVER, 'fd00:8::2'], [NAMES]), 1));
     const names = new SocketLayer(wire.host([NAMES]));
-    answer(names, { 'server.test': SERVER });
+    answer(names, { 'server.test': SERVER, 'other.test': SERVER });
     return tunnelWorld(client, server, CLIENT, SERVER, 32 << 20, () => wire.stop());
   };
 }
