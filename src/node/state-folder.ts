@@ -35,7 +35,7 @@ export async function openStateFolder(publicKey: Uint8Array, stateDir?: string):
     return new DiskFolder(stateDir, identity, () => lock.release());
   } catch (cause) {
     if (cause instanceof SluiceError) throw cause;
-    throw unusable(`The state folder ${stateDir} cannot be used`, cause);
+    throw stateDirError(`The state folder ${stateDir} cannot be used`, cause);
   }
 }
 
@@ -93,7 +93,7 @@ class DiskFolder implements StateFolder {
       }
       this.#problem = undefined;
     } catch (cause) {
-      this.#problem = unusable(`The state folder ${this.#stateDir} takes no more files`, cause);
+      this.#problem = stateDirError(`The state folder ${this.#stateDir} takes no more files`, cause);
     }
   }
 
@@ -124,24 +124,24 @@ export function replaceFile(path: string, text: string): void {
   }
 }
 
-function unusable(what: string, cause: unknown): SluiceError {
-  return new SluiceError('ERR_STATE_DIR', `${what}: ${reasonOf(cause)}.`, { cause });
+/** `what` went wrong with the state folder, and why, in one sentence. */
+export function stateDirError(what: string, cause: unknown): SluiceError {
+  const why = FAULTS[(cause as NodeJS.ErrnoException).code ?? ''] ?? (cause as Error).message;
+  const hint = why === FULL ? { hint: 'Free some space, or name another state folder.' } : {};
+  return new SluiceError('ERR_STATE_DIR', `${what}: ${why}.`, { cause, ...hint });
 }
 
-function reasonOf(cause: unknown): string {
-  switch ((cause as NodeJS.ErrnoException).code) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return 'the disk is full';
-    case 'EROFS':
-      return 'the file system is read-only';
-    case 'EACCES':
-    case 'EPERM':
-      return 'this user may not write there';
-    case 'ENOTDIR':
-    case 'EEXIST':
-      return 'it is a file, not a folder';
-    default:
-      return (cause as Error).message;
-  }
-}
+const FULL = 'the disk is full';
+const NOT_PERMITTED = 'this user may not write there';
+const NO_FOLDER = 'it is a file, not a folder';
+
+const FAULTS: Readonly<Record<string, string>> = {
+  ENOSPC: FULL,
+  EDQUOT: FULL,
+  EFBIG: FULL,
+  EROFS: 'the file system is read-only',
+  EACCES: NOT_PERMITTED,
+  EPERM: NOT_PERMITTED,
+  ENOTDIR: NO_FOLDER,
+  EEXIST: NO_FOLDER,
+};

@@ -23,6 +23,8 @@ export interface StatusSnapshot {
   readonly killswitch: KillswitchStatus;
   readonly probe: ProbeStatus;
   readonly portForward: PortForwardStatus;
+  /** Torrent clients that follow the tunnel, in the order in which they came. */
+  readonly clients: readonly ClientStatus[];
   readonly sockets: SocketCounts;
 }
 
@@ -74,6 +76,16 @@ export interface PortForwardStatus {
   readonly renewInSeconds: number | null;
   /** Whether somebody outside has got through: another thing than holding a lease. */
   readonly reachable: 'open' | 'closed' | 'unknown';
+}
+
+export interface ClientStatus {
+  readonly name: string;
+  /** `error`: it does not answer, or did not obey; it is told again. */
+  readonly state: 'ok' | 'error';
+  /** Transfers that the killswitch paused and has not resumed yet. */
+  readonly pausedByKillswitch: number;
+  /** Whether the client announces the port that is mapped now. */
+  readonly portApplied: boolean;
 }
 
 export interface SocketCounts {

@@ -279,6 +279,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       killswitch: guard.policy.killswitch,
       probe: this.#probe.status(now),
       portForward: this.#portForward.status(now),
+      clients: [],
       sockets: host.counts(),
     };
   }

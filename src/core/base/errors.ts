@@ -31,6 +31,13 @@ export const ERRORS = {
   ERR_TORRENT: 'Check the magnet link or the .torrent file.',
   ERR_STORAGE: 'Check free space and permissions of the download folder.',
   ERR_CLOSED: 'Open a new tunnel.',
+  ERR_API_LISTEN:
+    'If it is a Sluice daemon, “sluice status” shows it; else name another address with --listen or SLUICE_API_LISTEN.',
+  ERR_API_KEY: 'Delete the file; the daemon makes a new key when it starts.',
+  ERR_NO_DAEMON: 'Start one with: sluice up FILE.conf',
+  ERR_NO_TUNNEL: 'Start the daemon with a configuration: sluice up FILE.conf',
+  ERR_DAEMON_ANSWER: 'Check that command line and daemon are of the same release, and see the daemon’s log.',
+  ERR_STOP: 'Nothing flows any more. If it happens again, please report it with the log.',
 } as const;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -335,7 +335,7 @@ export class Guard {
     if (state === 'connected') return null;
     if (state === 'disabled') return explain('user');
     if (state === 'blocked') return this.#explainLeak('leak');
-    if (this.#fault) return this.#fault;
+    if (this.#fault) return { code: this.#fault.code, message: this.#fault.message, hint: this.#fault.hint };
     if (this.#sharedKey) return explain('shared-key');
     if (state === 'degraded' && this.#reasons.has('leak')) return this.#explainLeak('leak-ignored');
     if (state === 'degraded') return explain('degraded', { seconds: DEGRADED_AFTER_SECONDS });
