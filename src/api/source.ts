@@ -1,0 +1,21 @@
+/** What the API serves: a tunnel's facts, its events, and the two things that a person may ask of it. */
+
+import type { EventEmitter } from 'node:events';
+import type { Tunnel, TunnelEvents } from '../node/tunnel.ts';
+
+/** A `Tunnel`, or whatever stands in for one while there is none. */
+export type ApiSource = Pick<Tunnel, 'status' | 'probe' | 'acceptExit'> & EventEmitter<TunnelEvents>;
+
+/** Every event of a tunnel; the type sees that none is missing. */
+const EVENTS: Readonly<Record<keyof TunnelEvents, true>> = {
+  state: true,
+  handshake: true,
+  'endpoint.changed': true,
+  'killswitch.engaged': true,
+  'killswitch.released': true,
+  probe: true,
+  'port.mapped': true,
+  'port.lost': true,
+};
+
+export const EVENT_NAMES = Object.keys(EVENTS) as readonly (keyof TunnelEvents)[];
