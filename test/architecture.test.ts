@@ -21,7 +21,9 @@ const LAYERS: Record<string, readonly string[]> = {
   node: ['core'],
   sandbox: ['core', 'node'],
   torrent: ['core', 'node'],
-  cli: ['core', 'node', 'sandbox', 'torrent'],
+  api: ['core', 'node'],
+  daemon: ['core', 'node', 'torrent', 'sandbox', 'api'],
+  cli: ['core', 'node', 'sandbox', 'torrent', 'api', 'daemon'],
   '.': ['core', 'node', 'sandbox', 'torrent'],
 };
 

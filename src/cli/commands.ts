@@ -5,21 +5,25 @@ import { completion } from './commands/completion.ts';
 import { demo } from './commands/demo.ts';
 import { get } from './commands/get.ts';
 import { genkey, genpsk, pubkey } from './commands/keys.ts';
+import { port } from './commands/port.ts';
+import { probe } from './commands/probe.ts';
 import { sandbox } from './commands/sandbox.ts';
+import { status } from './commands/status.ts';
+import { up } from './commands/up.ts';
 
-export const COMMANDS: readonly Command[] = [demo, get, sandbox, genkey, pubkey, genpsk, completion];
+export const COMMANDS: readonly Command[] = [
+  demo,
+  get,
+  up,
+  status,
+  probe,
+  port,
+  sandbox,
+  genkey,
+  pubkey,
+  genpsk,
+  completion,
+];
 
 /** Commands whose names are taken, for releases to come. */
-export const PLANNED: readonly string[] = [
-  'up',
-  'exec',
-  'status',
-  'show',
-  'logs',
-  'doctor',
-  'probe',
-  'port',
-  'notify',
-  'import',
-  'bench',
-];
+export const PLANNED: readonly string[] = ['exec', 'show', 'logs', 'doctor', 'notify', 'import', 'bench'];

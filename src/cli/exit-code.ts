@@ -40,6 +40,7 @@ const TUNNEL_DOWN: ReadonlySet<ErrorCode> = new Set([
 
 /** The exit code for an error from the registry. */
 export function exitCodeOf(code: ErrorCode): ExitCode {
+  if (code === 'ERR_NO_DAEMON') return EXIT.notReachable;
   if (code.startsWith('ERR_CONFIG_')) return EXIT.badConfiguration;
   return TUNNEL_DOWN.has(code) ? EXIT.tunnelDown : EXIT.failed;
 }

@@ -1,11 +1,8 @@
 /** A tunnel for the length of one command: opened, waited for, and given up in time with a reason. */
 
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { ERRORS, type ErrorCode, SluiceError } from '../core/base/errors.ts';
 import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
 import type { Tunnel } from '../node/tunnel.ts';
-import type { Io } from './io.ts';
 import type { Reporter } from './progress/reporter.ts';
 
 /** REKEY_ATTEMPT_TIME is 90 s, but a person wants to know sooner: six handshakes unanswered say enough. */
@@ -49,12 +46,6 @@ export async function openTunnel(wireguard: WireGuardConfig, options: OpenOption
   reporter.event('connected', { endpoint, crypto });
   up = true;
   return tunnel;
-}
-
-/** Where state lives unless told otherwise: SLUICE_TUNNEL_STATE_DIR, else the XDG state folder. */
-export function stateDirOf(env: Io['env']): string {
-  const base = env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state');
-  return env['SLUICE_TUNNEL_STATE_DIR'] || join(base, 'sluice');
 }
 
 function notReady(tunnel: Tunnel, timeoutMs: number): SluiceError {

@@ -4,7 +4,7 @@ import { nearestWord } from '../core/base/spelling.ts';
 import { VERSION } from '../core/base/version.ts';
 import { type Command, parseArguments, UsageError } from './command.ts';
 import { COMMANDS, PLANNED } from './commands.ts';
-import { EXIT, type ExitCode } from './exit-code.ts';
+import { EXIT, type ExitCode, stoppedBy } from './exit-code.ts';
 import { reportFailure } from './failure.ts';
 import { commandHelp, overview } from './help.ts';
 import type { Io } from './io.ts';
@@ -27,6 +27,7 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
     if (given.switches.has('help')) return printed(io, commandHelp(command));
     return await command.run(given, io);
   } catch (error) {
+    if (io.stop.aborted && error instanceof Error && error.name === 'AbortError') return stoppedBy(io.stop);
     return reportFailure(error, io, { json });
   }
 }

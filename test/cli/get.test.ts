@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfFile } from '../../src/cli/conf-file.ts';
-import { stateDirOf } from '../../src/cli/open-tunnel.ts';
 import { readTorrentSource } from '../../src/cli/torrent-source.ts';
 import { toBase64 } from '../../src/core/base/bytes.ts';
 import { SluiceError } from '../../src/core/base/errors.ts';
+import { stateDirOf } from '../../src/daemon/state-dir.ts';
 import { sluice } from './support.ts';
 
 const PRIVATE = 'GPLx0RZKp2ZbKq5/oVKRw0s7S9CfLzyr2fFsk5WUnUM=';

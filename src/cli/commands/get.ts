@@ -1,6 +1,7 @@
 /** `sluice get`: one download through the tunnel, verified. */
 
 import { resolve } from 'node:path';
+import { stateDirOf } from '../../daemon/state-dir.ts';
 import type { Tunnel } from '../../node/tunnel.ts';
 import type { Torrent } from '../../torrent/webtorrent.ts';
 import type { Command } from '../command.ts';
@@ -8,7 +9,7 @@ import { CONF_VARIABLE, readConfFile } from '../conf-file.ts';
 import { bytesOf, download } from '../download.ts';
 import { EXIT, type ExitCode, stoppedBy } from '../exit-code.ts';
 import type { Io } from '../io.ts';
-import { openTunnel, stateDirOf } from '../open-tunnel.ts';
+import { openTunnel } from '../open-tunnel.ts';
 import { createReporter, type Reporter } from '../progress/reporter.ts';
 import { formatBytes, formatPercent, formatSpeed } from '../progress/units.ts';
 import { readTorrentSource } from '../torrent-source.ts';
