@@ -262,16 +262,18 @@ function bind(socket: Socket, local: Endpoint | undefined): Promise<void> {
   });
 }
 
+/** Node hands a refusal, such as a network without a route, to the callback alone, though its type does not say so. */
 function connect(socket: Socket, { address, port }: Endpoint): Promise<void> {
   return settle(socket, (done) => socket.connect(port, formatIp(address), done));
 }
 
-function settle(socket: Socket, start: (done: () => void) => void): Promise<void> {
+function settle(socket: Socket, start: (done: (error?: Error) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
-    start(() => {
+    start((error) => {
       socket.off('error', reject);
-      resolve();
+      if (error) reject(error);
+      else resolve();
     });
   });
 }

@@ -251,6 +251,17 @@ describe('UDP port', () => {
     expect(servers.map(({ onBurst }) => vi.mocked(onBurst).mock.calls.length).sort()).toEqual([0, 1]);
   });
 
+  it('is not opened towards an address that the system refuses to connect to (ERR_UDP_PORT)', async () => {
+    const remote = { address: ip('127.255.255.255'), port: 51820 };
+    await expect(
+      openDgramPort({ remote }, { onBurst: vi.fn(), onDrain: vi.fn(), onError: vi.fn() }),
+    ).rejects.toMatchObject({
+      code: 'ERR_UDP_PORT',
+      message: expect.stringContaining('towards 127.255.255.255:51820'),
+      cause: { code: 'EACCES' },
+    });
+  });
+
   it('names the address that it could not open (ERR_UDP_PORT)', async () => {
     const taken = await plainSocket();
     const opening = open({ bind: loopback(4, taken.address().port) });
