@@ -197,8 +197,9 @@ export class LossRecovery {
     this.rtt.resetBackoff();
     const needless = this.#undo.provesNeedless(una, echoSentAt);
     if (this.phase === 'open') return;
-    if (needless) this.#takeBack();
-    else if (seqGe(una, this.#point)) this.#endRecovery(next);
+    const over = seqGe(una, this.#point);
+    if (needless || (over && this.#undo.provedNeedlessByItself)) this.#takeBack();
+    else if (over) this.#endRecovery(next);
     else if (!this.sackPermitted && this.queue.count > 0) {
       // A partial acknowledgement shows the next hole (RFC 6582 §3.2 step 3).
       if (this.phase === 'recovery') this.queue.markLost(this.queue.slot(0));

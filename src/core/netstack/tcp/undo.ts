@@ -1,5 +1,5 @@
 /**
- * Was the last reduction of the congestion window a mistake? By DSACK (RFC 3708): every retransmission was reported as a duplicate.
+ * Was the last reduction of the congestion window a mistake? Plainly, if what seemed lost arrived before it could be sent again. By DSACK (RFC 3708): every retransmission was reported as a duplicate.
  * By timestamps (Eifel, RFC 3522): the first acknowledgement after a retransmission echoes something sent before it.
  */
 
@@ -47,6 +47,11 @@ export class UndoDetector {
     this.#unexplained++;
     if (!this.#retransmitted) this.#firstAt = Math.floor(now);
     this.#retransmitted = true;
+  }
+
+  /** The repair is over without a retransmission: nothing was lost, and no report of a duplicate will ever say so. */
+  get provedNeedlessByItself(): boolean {
+    return this.#active && !this.#retransmitted;
   }
 
   /** SND.UNA moved. Only the first time can tell (RFC 3522 §3.2): later echoes come of the repair itself. */

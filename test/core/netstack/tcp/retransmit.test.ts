@@ -317,6 +317,19 @@ describe('needless retransmissions', () => {
     expect(windowAfter(3)).toBeGreaterThan(windowAfter(0) + 1);
   });
 
+  it('cost nothing that were never sent: what seemed lost came in the same burst as the news of it', () => {
+    const windowAfter = (...burst: ScriptSegment[]): number => {
+      const script = open();
+      write(script, 200, 200);
+      script.take();
+      script.inject(300, ...burst, ack(10));
+      expect(numbers(script).every((n) => n >= 10)).toBe(true);
+      script.inject(400, ack(20));
+      return script.take().length;
+    };
+    expect(windowAfter(ack(0, [1, 4]), ack(0, [1, 7]))).toBeGreaterThanOrEqual(windowAfter());
+  });
+
   it('are not taken for such when the network itself made the duplicates (RFC 3708 §3)', () => {
     const script = open();
     write(script, 200, 200);
