@@ -1,6 +1,6 @@
 /**
  * Our TCP beside Linux's over the same long, lossy path: the same seeded relay, rate cap and CUBIC server, one run after the
- * other. A slice runs by default; SLUICE_DEEP=1 runs every cell with two seeds and writes docs/path-table.md.
+ * other. A slice runs by default; SLUICE_DEEP=1 runs every cell, some minutes more than twenty, and writes docs/path-table.md.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -18,7 +18,6 @@ interface Cell {
 
 const DEEP = process.env['SLUICE_DEEP'] === '1';
 const SECONDS = DEEP ? 8 : 6;
-const SEEDS = DEEP ? [1, 2] : [1];
 const RATE_MBIT = 100;
 
 const every = (['download', 'upload'] as const).flatMap((direction) =>
@@ -58,7 +57,7 @@ describe('throughput on long and lossy paths, beside Linux', () => {
     for (const cell of DEEP ? every : slice) {
       const ours: number[] = [];
       const linux: number[] = [];
-      for (const seed of SEEDS) {
+      for (const seed of seedsFor(cell)) {
         linux.push(await run(lab, server, cell, seed, port, 'linux'));
         ours.push(await run(lab, server, cell, seed, port, 'ours'));
       }
@@ -71,6 +70,12 @@ describe('throughput on long and lossy paths, beside Linux', () => {
     if (DEEP) expect(rows.filter(({ ours, linux }) => ours < 0.7 * linux).map(line)).toEqual([]);
   }, 3_600_000);
 });
+
+/** What a single flow gets depends on which packets are lost: one run says little. */
+function seedsFor({ flows, lossPercent, reorderPercent }: Cell): readonly number[] {
+  if (!DEEP) return [1];
+  return flows === 1 && lossPercent + reorderPercent > 0 ? [1, 2, 3, 4] : [1, 2];
+}
 
 /** One run of one stack through a fresh relay: Mbit/s. */
 async function run(
@@ -125,7 +130,7 @@ function page(rows: readonly { cell: Cell; ours: number; linux: number }[]): str
     '# Throughput on long and lossy paths',
     '',
     `Through real wireguard-go and a seeded relay capped at ${RATE_MBIT} Mbit/s each way, CUBIC at the server; ${SECONDS} s from the first SYN,`,
-    `geometric mean of seeds ${SEEDS.join(', ')}. Linux is the kernel's own TCP over wireguard-go with a TUN, through the same relay and seeds.`,
+    `geometric mean of two seeds, of four where a single flow loses packets. Linux is the kernel's own TCP over wireguard-go with a TUN, through the same relay and seeds.`,
     `Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}. Written by \`SLUICE_DEEP=1 npm run test:interop -- path-table\`.`,
     '',
     '| direction | RTT | loss | reordered | flows | Sluice, Mbit/s | Linux, Mbit/s | ratio |',

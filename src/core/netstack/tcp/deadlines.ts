@@ -12,8 +12,8 @@ const SAFE_MTU = 1280;
 
 /** The moment before which nothing happens unless a segment or a command comes. */
 export function deadlineOf(c: Connection): Instant {
-  const { recovery, persistAt } = c.sender;
-  const sending = Math.min(recovery.timeoutAt, recovery.probe.at, recovery.reorderAt, persistAt);
+  const { recovery, persistAt, pacer } = c.sender;
+  const sending = Math.min(recovery.timeoutAt, recovery.probe.at, recovery.reorderAt, persistAt, pacer.at);
   return instant(Math.min(sending, c.receiver.acks.deadline, c.keepAlive.at));
 }
 
@@ -25,6 +25,7 @@ export function handleDeadlines(c: Connection, now: Instant): void {
     receiver.acks.deadline = NEVER;
     c.ackDue = true;
   }
+  if (sender.pacer.at <= now) sender.pacer.at = NEVER;
   if (recovery.reorderAt <= now) recovery.onReorderTimeout(sender.una, sender.next, now);
   if (recovery.timeoutAt <= now) onRetransmissionTimeout(c, now);
   else if (recovery.probe.at <= now) recovery.onProbeTimeout(now);

@@ -10,6 +10,7 @@ import type { CongestionController } from './congestion/controller.ts';
 import { Cubic } from './congestion/cubic.ts';
 import { Reno } from './congestion/reno.ts';
 import type { MemoryBudget } from './memory.ts';
+import { Pacer } from './pacer.ts';
 import { LossRecovery } from './recovery.ts';
 import { RttEstimator } from './rtt.ts';
 import { SendBuffer } from './send-buffer.ts';
@@ -45,6 +46,7 @@ export class Sender {
   /** When a window that is closed, or too small, is probed (RFC 9293 §3.8.6.1). */
   persistAt: Instant = NEVER;
   readonly buffer: SendBuffer;
+  readonly pacer: Pacer = new Pacer();
   readonly recovery: LossRecovery;
   #creditLimit: number;
   #windowSequence = 0;
@@ -140,9 +142,15 @@ export class Sender {
     if (fin) this.finSent = true;
     this.#lastSent = now;
     this.recovery.onSent(sequence, space, fin, now);
+    this.paced(space, now);
     if (!probe) return;
     this.#probing = true;
     this.recovery.probe.disarm();
+  }
+
+  /** `bytes` went out, for the first time or again. */
+  paced(bytes: number, now: Instant): void {
+    this.pacer.onSent(bytes, this.recovery.congestion, this.recovery.rtt.smoothedMs, now);
   }
 
   /** SND.WND follows the newest segment (RFC 9293 §3.10.7.4, fifth check). True if the window opened for what waits. */
@@ -211,6 +219,7 @@ export class Sender {
     this.#creditLimit = 0;
     this.buffer.release(this.buffer.length);
     this.recovery.clear();
+    this.pacer.at = NEVER;
     this.persistAt = NEVER;
   }
 

@@ -37,7 +37,7 @@ function sendData(c: Connection, bytes: Uint8Array, offset: number, now: Instant
   const { sender } = c;
   const { recovery } = sender;
   const slot = recovery.nextRetransmission();
-  if (slot !== NONE) return resend(c, slot, bytes, offset, now);
+  if (slot !== NONE) return sender.pacer.admits(now) ? resend(c, slot, bytes, offset, now) : 0;
   const length = sender.plan(now);
   if (length === NOTHING) {
     if (!recovery.probe.due) return 0;
@@ -46,6 +46,7 @@ function sendData(c: Connection, bytes: Uint8Array, offset: number, now: Instant
     recovery.probe.due = false;
     return 0;
   }
+  if (!sender.pacer.admits(now)) return 0;
   const fin = sender.fits(length);
   const sequence = sender.next;
   const size = writeData(c, bytes, offset, sequence, flagsOf(c, sequence, length, fin), length, now);
@@ -61,6 +62,7 @@ function resend(c: Connection, slot: number, bytes: Uint8Array, offset: number, 
   const length = recovery.queue.length(slot) - (fin ? 1 : 0);
   const size = writeData(c, bytes, offset, sequence, flagsOf(c, sequence, length, fin), length, now);
   recovery.onRetransmitted(slot, now);
+  c.sender.paced(length, now);
   ackSent(c);
   return size;
 }
