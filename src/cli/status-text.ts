@@ -23,16 +23,19 @@ export function statusText(status: StatusSnapshot, nowMs: number): string {
 
 /** What is known about the address that the world sees. */
 export function probeLine({ verdict, ipv4, ipv6, nextInSeconds }: ProbeStatus): string {
-  const seen = [ipv4, ipv6].flatMap((family) => (family?.observed ? [family.observed] : []));
-  const addresses = seen.length > 0 ? `: ${seen.join(', ')}` : '';
+  const families = [
+    ...(ipv4 ? [ipv4.observed ?? 'IPv4 not told'] : []),
+    ...(ipv6 ? [ipv6.observed ?? 'IPv6 not told'] : []),
+  ];
+  const addresses = families.length > 0 ? `: ${families.join(', ')}` : '';
   const next = nextInSeconds === null ? '' : `; looked at again in ${formatSeconds(nextInSeconds)}`;
   return `${VERDICTS[verdict]}${addresses}${next}`;
 }
 
 const VERDICTS: Readonly<Record<ProbeStatus['verdict'], string>> = {
   ok: 'as expected',
-  leak: 'LEAK, not the VPN’s',
-  unknown: 'unknown, the probe got no usable answer',
+  leak: 'LEAK, none of the VPN’s',
+  unknown: 'not fully known',
   pending: 'not known yet',
   off: 'not looked at',
 };
@@ -44,7 +47,7 @@ export function portLine({ portForward }: Pick<StatusSnapshot, 'portForward'>): 
   if (port === null)
     return `${{ off: 'off', acquiring: 'asked for', mapped: 'mapped', failed: 'none' }[state]} (${provider})`;
   const renewal = renewInSeconds === null ? '' : `, renewed in ${formatSeconds(renewInSeconds)}`;
-  return `${port} (${protocols.join(' and ').toUpperCase()}, ${provider})${renewal}; from outside: ${reachable}`;
+  return `${port} (${protocols.map((name) => name.toUpperCase()).join(' and ')}, ${provider})${renewal}; from outside: ${reachable}`;
 }
 
 function because(reason: Reason | null): [string, string][] {

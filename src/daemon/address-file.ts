@@ -18,6 +18,9 @@ export async function readAddress(stateDir: string): Promise<ListenAddress | und
   return parseListen(text.trim());
 }
 
-export async function removeAddress(stateDir: string): Promise<void> {
-  await rm(join(stateDir, NAME), { force: true }).catch(() => {});
+/** Removes it, unless another daemon has written its own meanwhile. */
+export async function removeAddress(stateDir: string, address: ListenAddress): Promise<void> {
+  const present = await readAddress(stateDir);
+  if (present && formatListen(present) === formatListen(address))
+    await rm(join(stateDir, NAME), { force: true }).catch(() => {});
 }

@@ -60,11 +60,11 @@ export class Daemon {
     });
     let tunnel: Tunnel | undefined;
     try {
-      writeAddress(stateDir, api.address);
       tunnel = wireguard && (await openTunnel(settings, wireguard));
+      writeAddress(stateDir, api.address);
     } catch (error) {
+      await tunnel?.close();
       await api.close();
-      await removeAddress(stateDir);
       throw error;
     }
     if (tunnel) slot.fill(tunnel);
@@ -105,7 +105,7 @@ export class Daemon {
   async #closeParts(): Promise<void> {
     await this.tunnel?.close();
     await this.#api.close();
-    await removeAddress(this.#stateDir);
+    await removeAddress(this.#stateDir, this.#api.address);
   }
 }
 

@@ -19,11 +19,14 @@ export function narrate(source: ApiSource, log: Logger): void {
   source.on('probe', ({ verdict, ipv4, ipv6 }) => {
     const facts = { verdict, ipv4: ipv4?.observed, ipv6: ipv6?.observed };
     if (verdict === 'leak') log.warn(facts, 'The exit address is none of the VPN’s.');
-    else if (verdict === 'unknown') log.info(facts, 'The exit address could not be told.');
+    else if (verdict === 'unknown') log.info(facts, 'The exit address is not fully known.');
     else log.debug(facts, 'The exit address is as expected.');
   });
   source.on('port.mapped', ({ port }) => log.info({ port }, `Port ${port} is forwarded.`));
-  source.on('port.lost', ({ reason }) => log.warn(because(reason), `The forwarded port is lost: ${reason.message}`));
+  source.on('port.lost', ({ reason }) => {
+    if (reason.code === 'ERR_CLOSED') log.info('The forwarded port is given back.');
+    else log.warn(because(reason), `The forwarded port is lost: ${reason.message}`);
+  });
 }
 
 function because(reason: Reason | null): { readonly code?: string; readonly hint?: string } {

@@ -159,7 +159,7 @@ describe('sluice port', () => {
     await start({ SLUICE_PORT_FORWARD_PROVIDER: 'static', SLUICE_PORT_FORWARD_PORT: '54321' });
     const { code, out, err } = await cli(['port']);
     expect([code, out]).toEqual([0, '54321\n']);
-    expect(err).toMatch(/^Port: 54321 \(TCP AND UDP, static\)/i);
+    expect(err).toMatch(/^Port: 54321 \(TCP and UDP, static\); from outside: \w+\n$/);
     expect(JSON.parse((await cli(['port', '--json'])).out)).toMatchObject({ state: 'mapped', port: 54_321 });
   });
 

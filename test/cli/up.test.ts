@@ -10,6 +10,8 @@ import { misfits } from '../support/status-schema.ts';
 import { built, Up, type UpOptions } from './daemon-process.ts';
 import { sluice } from './support.ts';
 
+const PATIENCE = { timeout: 15_000 };
+
 let provider: Sandbox;
 let folder: string;
 const processes: Up[] = [];
@@ -24,6 +26,8 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const { child } of processes.splice(0)) child.kill('SIGKILL');
   provider.faults.clear();
+  provider.exitEcho.lie = undefined;
+  provider.exitEcho.silent = false;
   await rm(folder, { recursive: true });
 });
 
@@ -68,7 +72,7 @@ describe.skipIf(!built)('sluice up', () => {
     await daemon.until(/"message":"Port \d+ is forwarded\."/);
     expect(client.stats().ports).not.toEqual([]);
     const load = putUnderLoad(daemon);
-    await vi.waitFor(() => expect(load.answers()).toBeGreaterThan(20), { timeout: 15_000 });
+    await vi.waitFor(() => expect(load.answers()).toBeGreaterThan(20), PATIENCE);
     daemon.signal('SIGTERM');
     expect(await daemon.exit).toBe(0);
     load.stop();
@@ -89,7 +93,7 @@ describe.skipIf(!built)('sluice up', () => {
     expect(daemon.logged(/Stopped/)).toEqual([]);
   });
 
-  it('comes back by itself after kill -9, with the same key for the API', async () => {
+  it('comes back by itself after kill -9: the same key for the API, a new handshake, the port', async () => {
     const args = [await confOf(provider.addClient()), '--port-forward', 'natpmp'];
     const first = await up({ args }).running();
     await first.until(/is forwarded/);
@@ -102,6 +106,35 @@ describe.skipIf(!built)('sluice up', () => {
     expect((await second.ask({ path: '/readyz' })).status).toBe(200);
     expect(await readFile(join(stateDir(), 'api-key'), 'utf8')).toBe(key);
     expect((await cli('status')).code).toBe(0);
+  });
+
+  it('remembers a leak through kill -9, and lets nothing flow until a person accepts the exit', async () => {
+    const args = [await confOf(provider.addClient({ ipv6: false }))];
+    const env = { SLUICE_PROBE_URLS: provider.echoUrl, SLUICE_PROBE_EXPECTED: '203.0.113.10' };
+    const first = await up({ args, env }).running();
+    await first.until(/traffic flows/);
+    provider.exitEcho.lie = '198.51.100.77';
+    expect((await cli('probe')).code).toBe(5);
+    first.signal('SIGKILL');
+    await first.exit;
+    provider.exitEcho.silent = true;
+    const second = await up({ args, env }).running();
+    await vi.waitFor(async () => expect((await second.ask()).json.tunnel.handshakes).toBeGreaterThan(0), PATIENCE);
+    expect((await second.ask({ path: '/readyz' })).json).toEqual({ state: 'blocked' });
+    expect((await cli('status')).code).toBe(5);
+    provider.exitEcho.silent = false;
+    expect((await cli('probe', '--accept')).code).toBe(0);
+    expect((await second.ask({ path: '/readyz' })).status).toBe(200);
+  });
+
+  it('refuses to run twice with one key and one state folder, and leaves the first alone', async () => {
+    const args = [await confOf(provider.addClient())];
+    const first = await up({ args }).running();
+    const second = up({ args });
+    expect(await second.exit).toBe(1);
+    expect(second.err).toMatch(/^error: .+\n[\s\S]*code: ERR_STATE_LOCKED\n$/);
+    expect((await first.ask({ path: '/healthz' })).status).toBe(200);
+    expect((await cli('port')).err).toContain('not forwarded');
   });
 
   it('says which address is taken, and what to do', async () => {

@@ -101,12 +101,14 @@ describe('the API key', () => {
 });
 
 describe('the address for the command line', () => {
-  it('is there while the daemon runs', async () => {
+  it('is there while the daemon runs, and not taken away by another one', async () => {
     const address = parseListen('[::1]:8787')!;
     expect(await readAddress(folder)).toBeUndefined();
     writeAddress(folder, address);
     expect(await readAddress(folder)).toEqual(address);
-    await removeAddress(folder);
+    await removeAddress(folder, parseListen('[::1]:8788')!);
+    expect(await readAddress(folder)).toEqual(address);
+    await removeAddress(folder, address);
     expect(await readAddress(folder)).toBeUndefined();
   });
 });
