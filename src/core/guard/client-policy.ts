@@ -10,6 +10,7 @@
  */
 
 import { after, earliest, type Instant } from '../base/instant.ts';
+import { COMMAND_TIMEOUT_MS, retryDelay } from './client-commands.ts';
 import { isRecord, parsed } from './memory.ts';
 import type { ClientOrder } from './policy.ts';
 
@@ -24,11 +25,6 @@ export type ClientOutput =
   | { readonly kind: 'remember'; readonly markers: Markers }
   /** Tell the client, then call `handleDone` with the number. Commands for one transfer keep their order. */
   | { readonly kind: 'pause' | 'resume'; readonly transfer: string; readonly number: number };
-
-/** A command without an answer for so long has failed. */
-const COMMAND_TIMEOUT_MS = 30_000;
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 30_000;
 
 interface Command {
   readonly kind: 'pause' | 'resume';
@@ -65,6 +61,11 @@ export class ClientPolicy {
     return this.#markers;
   }
 
+  /** The transfers whose latest command failed, or was never answered. */
+  get failing(): readonly string[] {
+    return [...this.#transfers].flatMap(([id, { failures }]) => (failures > 0 ? [id] : []));
+  }
+
   /** The guard's `policy.clients`. */
   handleOrder(order: ClientOrder, now: Instant): void {
     this.#order = order;
@@ -87,6 +88,15 @@ export class ClientPolicy {
     this.#follow(id, transfer, now);
   }
 
+  /**
+   * The client has just got this transfer, for the first time or, if it keeps none itself, again after a restart: one that runs was
+   * started by its owner as every other, and not against the killswitch. A marker of one that does not run stays.
+   */
+  handleAdded(id: string, running: boolean, now: Instant): void {
+    if (running && !this.#transfers.has(id)) this.#unmark(id);
+    this.handleTransfer(id, running, now);
+  }
+
   /** A person paused or resumed it, here or in the client. The caller sees that the client does so. */
   handlePerson(id: string, wish: 'pause' | 'resume', now: Instant): void {
     const transfer = this.#transfer(id);
@@ -105,6 +115,12 @@ export class ClientPolicy {
     this.#transfers.delete(id);
     this.#commands.delete(id);
     this.#unmark(id);
+  }
+
+  /** Nothing is known of the transfer any more, since its client has left. The marker stays, for when it comes back. */
+  forget(id: string): void {
+    this.#transfers.delete(id);
+    this.#commands.delete(id);
   }
 
   /** The command with this number succeeded or failed. */
@@ -227,8 +243,4 @@ export function restoreMarkers(text: string | undefined): Markers {
       markers.set(id, phase);
   }
   return markers;
-}
-
-function retryDelay(failures: number): number {
-  return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10));
 }

@@ -282,4 +282,71 @@ describe('after a restart', () => {
     ]);
     expect(restoreMarkers(serialiseMarkers(markers))).toEqual(markers);
   });
+
+  it('a transfer that its client got anew and that runs was not resumed by a person against the killswitch', () => {
+    engaged('a');
+    restart();
+    policy.handleAdded('a', true, now);
+    expect(said()).toEqual(['save']);
+    expect(marked()).toEqual([]);
+    policy.handleOrder('pause', now);
+    expect(obeyed()).toEqual(['save', 'pause a', 'save']);
+  });
+
+  it('a transfer that is added running while the killswitch is engaged is paused again and stays marked', () => {
+    engaged('a');
+    restart();
+    policy.handleOrder('pause', now);
+    policy.handleAdded('a', true, now);
+    expect(said()).toEqual(['save', 'pause a']);
+    expect(marked()).toEqual(['a pausing']);
+  });
+
+  it('a marked transfer that is added paused resumes when the killswitch releases', () => {
+    engaged('a');
+    restart();
+    policy.handleAdded('a', false, now);
+    expect(said()).toEqual([]);
+    policy.handleOrder('run', now);
+    expect(said()).toEqual(['save', 'resume a']);
+  });
+});
+
+describe('a client that leaves', () => {
+  it('is told nothing more, and its markers stay for when it comes back', () => {
+    engaged('a', 'b');
+    policy.handleOrder('run', now);
+    policy.forget('a');
+    expect(said()).toEqual(['save', 'resume b']);
+    expect(marked()).toEqual(['a resuming', 'b resuming']);
+    done('b', true);
+    policy.handleTransfer('a', false, now);
+    expect(said()).toContain('resume a');
+  });
+
+  it('is not waited for', () => {
+    policy.handleTransfer('a', true, now);
+    policy.handleOrder('pause', now);
+    said();
+    policy.forget('a');
+    done('a', false);
+    expect(policy.nextTimeout()).toBeUndefined();
+  });
+});
+
+describe('what fails', () => {
+  it('is told until it has succeeded, or is not wanted any more', () => {
+    policy.handleTransfer('a', true, now);
+    policy.handleTransfer('b', true, now);
+    policy.handleOrder('pause', now);
+    said();
+    done('a', false);
+    done('b', true);
+    expect(policy.failing).toEqual(['a']);
+    policy.handleTimeout((now = policy.nextTimeout()!));
+    expect(policy.failing).toEqual(['a']);
+    said();
+    done('a', true);
+    expect(policy.failing).toEqual([]);
+  });
 });
