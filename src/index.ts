@@ -7,10 +7,12 @@ export {
   type WireGuardConfig,
   type WireGuardPeerConfig,
 } from './core/tunnel/wireguard-config.ts';
+export type { ClientDriver, ClientReports } from './node/client-driver.ts';
 export type { KillswitchOptions, KillswitchStatus } from './node/killswitch.ts';
 export type { PortForwardOptions } from './node/port-forward.ts';
 export type { ProbeOptions } from './node/probe.ts';
 export type {
+  ClientStatus,
   ExitStatus,
   PortForwardStatus,
   ProbeStatus,

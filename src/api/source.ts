@@ -16,6 +16,9 @@ const EVENTS: Readonly<Record<keyof TunnelEvents, true>> = {
   probe: true,
   'port.mapped': true,
   'port.lost': true,
+  'client.paused': true,
+  'client.resumed': true,
+  'client.port': true,
 };
 
 export const EVENT_NAMES = Object.keys(EVENTS) as readonly (keyof TunnelEvents)[];

@@ -4,14 +4,16 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { type IpAddress, parseIp, prefix } from '../core/base/address.ts';
+import { formatIp, type IpAddress, parseIp, prefix } from '../core/base/address.ts';
 import { SluiceError } from '../core/base/errors.ts';
 import type { Instant } from '../core/base/instant.ts';
 import { FixedPort } from '../core/portmap/fixed.ts';
 import { NatPmpLease } from '../core/portmap/lease.ts';
 import type { LeaseEvent, LeaseReason, PortLease } from '../core/portmap/messages.ts';
 import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
+import type { Clock } from './clock.ts';
 import type { ForwardedProtocol, ForwardedSocket } from './forwarded.ts';
+import { PortCheck, validateCheckUrl } from './port-check.ts';
 import { systemRandom } from './random.ts';
 import type { SocketLayer } from './socket-layer.ts';
 import type { PortForwardStatus, Reason } from './status.ts';
@@ -25,16 +27,24 @@ export interface PortForwardOptions {
   readonly gateway?: string;
   /** The longest time between renewals; default 45. */
   readonly refreshSeconds?: number;
+  /**
+   * Who is asked, through the tunnel, whether the port can be reached from outside: a web address over IPv4 with `{{PORT}}` in it that
+   * answers `open` or `closed`, or JSON with `reachable`. Default: nobody, and `reachable` stays `unknown`.
+   */
+  readonly checkUrl?: string;
 }
 
 /** What it needs of the tunnel around it. */
 export interface PortForwardHost {
-  readonly sockets: Pick<SocketLayer, 'forwardedSockets' | 'setForwarding'>;
+  readonly sockets: Pick<SocketLayer, 'forwardedSockets' | 'net' | 'setForwarding'>;
   /** Runs a change of the lease in the engine. */
   mutate(change: (lease: PortLease, now: Instant) => void): void;
   /** The port is this one now: only called when it was another one, or none. */
   onMapped(port: number): void;
+  /** The same port, on another exit address. */
+  onMoved(): void;
   onLost(reason: LeaseReason): void;
+  readonly clock: Clock;
 }
 
 /** Where nobody else listens: the dynamic ports of RFC 6335 §6. */
@@ -46,12 +56,20 @@ export class PortForward {
   readonly lease: PortLease;
   /** Where forwarded sockets listen that name no port. */
   #internalPort: number;
+  readonly #checkUrl: string | undefined;
   #host: PortForwardHost | undefined;
+  #check: PortCheck | undefined;
+  /** Whether a server had been opened with `forwarded` when the port was last checked. */
+  #listening = false;
   #announced: number | undefined;
+  /** The address that the announced port is on, as far as the gateway has said. */
+  #exit: string | undefined;
   #released: () => void = () => {};
 
   /** Throws RangeError for an option that makes no sense, `ERR_CONFIG_VALUE` if no gateway can be told from the configuration. */
   constructor(options: PortForwardOptions = { provider: 'none' }, wireguard: WireGuardConfig) {
+    this.#checkUrl = options.checkUrl;
+    if (options.checkUrl !== undefined) validateCheckUrl(options.checkUrl);
     this.#internalPort = options.provider === 'none' ? 0 : randomInt(...DYNAMIC_PORTS);
     this.lease = leaseOf(options, wireguard, this.#internalPort);
     if (this.lease instanceof FixedPort) this.#internalPort = options.port ?? 0;
@@ -60,6 +78,8 @@ export class PortForward {
   /** Before the first event and the first socket. */
   attach(host: PortForwardHost): void {
     this.#host = host;
+    if (this.#checkUrl !== undefined)
+      this.#check = new PortCheck({ url: this.#checkUrl, net: host.sockets.net, clock: host.clock });
     host.sockets.setForwarding(
       (protocol) => this.#portFor(protocol),
       () => this.#handleSocketChange(),
@@ -71,12 +91,12 @@ export class PortForward {
     this.#follow();
     switch (event.kind) {
       case 'mapped':
-        if (event.port === this.#announced) return;
-        this.#announced = event.port;
-        this.#host?.onMapped(event.port);
+        this.#checkPort(event.port);
+        this.#announce(event.port, event.externalAddress && formatIp(event.externalAddress));
         return;
       case 'lost':
         this.#announced = undefined;
+        this.#checkPort(undefined);
         this.#host?.onLost(event.reason);
         return;
       case 'released':
@@ -94,7 +114,7 @@ export class PortForward {
       protocols,
       leaseSeconds: leaseSeconds ?? null,
       renewInSeconds: renewInSeconds ?? null,
-      reachable: 'unknown',
+      reachable: this.#check?.reachable ?? 'unknown',
     };
   }
 
@@ -106,6 +126,7 @@ export class PortForward {
 
   /** Gives the port back; resolves when the gateway knows, or after a second. */
   release(): Promise<void> {
+    this.#check?.close();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, RELEASE_LIMIT_MS);
       this.#released = () => {
@@ -114,6 +135,15 @@ export class PortForward {
       };
       this.#host?.mutate((lease, now) => lease.release(now));
     });
+  }
+
+  #announce(port: number, exit: string | undefined): void {
+    const moved = exit !== undefined && this.#exit !== undefined && exit !== this.#exit;
+    this.#exit = exit ?? this.#exit;
+    if (port !== this.#announced) {
+      this.#announced = port;
+      this.#host?.onMapped(port);
+    } else if (moved) this.#host?.onMoved();
   }
 
   /** The port for a forwarded socket that names none; 0 (any) if there is one already, for a port leads to one socket only. */
@@ -129,6 +159,14 @@ export class PortForward {
       this.#host?.mutate((lease, now) => lease.setInternalPort(port, now));
     }
     this.#follow();
+    if (this.#listening !== this.#socketsOf('tcp').length > 0) this.#checkPort(this.#announced);
+  }
+
+  /** Nobody is asked before somebody listens: the answer is known. */
+  #checkPort(port: number | undefined): void {
+    const listening = this.#socketsOf('tcp').length > 0;
+    this.#listening = listening;
+    this.#check?.handlePort(listening ? port : undefined);
   }
 
   #socketsOf(protocol: ForwardedProtocol): readonly ForwardedSocket[] {

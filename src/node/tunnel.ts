@@ -16,6 +16,8 @@ import { restoreGuard, serialiseGuard } from '../core/guard/memory.ts';
 import type { GuardReason } from '../core/guard/policy.ts';
 import { type TunnelConfiguration, type TunnelEvent, TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
 import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
+import type { ClientDriver } from './client-driver.ts';
+import { Clients } from './clients.ts';
 import { systemClock } from './clock.ts';
 import { type CryptoName, selectCrypto } from './crypto/select.ts';
 import { InlineEngine } from './inline-engine.ts';
@@ -36,8 +38,8 @@ export interface TunnelOptions {
   /** Taken in this order when the server stays silent; `wireguard` is taken again when it is well. Each may have a key of its own. */
   readonly fallback?: readonly WireGuardConfig[];
   /**
-   * A folder for what must survive a restart: the last handshake timestamp, a leak that was found, the exits that were learnt. One tunnel for each key and folder.
-   * Without it, nothing is kept.
+   * A folder for what must survive a restart: the last handshake timestamp, a leak that was found, the exits that were learnt, the transfers
+   * that were paused. One tunnel for each key and folder. Without it, nothing is kept.
    */
   readonly stateDir?: string;
   /** A port of the exit that leads here: `net` servers and UDP sockets opened with `{ forwarded: true }`. Default none. */
@@ -64,6 +66,11 @@ export interface TunnelEvents {
   /** The forwarded port is this one now, and was another one, or none. */
   'port.mapped': [{ readonly port: number }];
   'port.lost': [{ readonly reason: Reason }];
+  /** The killswitch paused a transfer of an attached client, or has resumed it. */
+  'client.paused': [{ readonly client: string; readonly transfer: string }];
+  'client.resumed': [{ readonly client: string; readonly transfer: string }];
+  /** A client has applied and announced this port; `null`: that none leads to it. */
+  'client.port': [{ readonly client: string; readonly port: number | null }];
 }
 
 const DEFAULT_MTU = 1420;
@@ -79,6 +86,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   readonly #sockets: SocketLayer;
   readonly #portForward: PortForward;
   readonly #probe: Probe;
+  readonly #clients: Clients;
   readonly #link: ServerLink;
   readonly #closing = new AbortController();
   #endpoint: Endpoint | undefined;
@@ -161,8 +169,23 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     this.#portForward.attach({
       sockets: this.#sockets,
       mutate: (change) => this.#engine.mutate((now) => this.#machine.mutateLease((lease) => change(lease, now), now)),
-      onMapped: (port) => this.emit('port.mapped', { port }),
-      onLost: (why) => this.emit('port.lost', { reason: why }),
+      onMapped: (port) => {
+        this.emit('port.mapped', { port });
+        this.#clients.handlePort(port);
+      },
+      onMoved: () => this.#clients.handleMoved(),
+      onLost: (why) => {
+        this.emit('port.lost', { reason: why });
+        this.#clients.handlePort(undefined);
+      },
+      clock: systemClock,
+    });
+    this.#clients = new Clients({
+      clock: systemClock,
+      state,
+      onPaused: (client, transfer) => this.emit('client.paused', { client, transfer }),
+      onResumed: (client, transfer) => this.emit('client.resumed', { client, transfer }),
+      onPort: (client, port) => this.emit('client.port', { client, port }),
     });
     this.#probe.attach({
       sockets: this.#sockets,
@@ -236,6 +259,16 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     return this.#probe.acceptExit();
   }
 
+  /** The client follows from now on: it pauses and resumes with the killswitch, and is told the forwarded port. */
+  attachClient(driver: ClientDriver): void {
+    this.#clients.attach(driver);
+  }
+
+  /** The client is left as it is from now on. What is marked as paused stays marked, for when it is attached again. */
+  detachClient(driver: ClientDriver): void {
+    this.#clients.detach(driver);
+  }
+
   /** Resolves when traffic may flow: after a handshake. Rejects if the signal aborts or the tunnel closes first. */
   async ready(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     // Listened to one by one: Node forgets a timeout that only AbortSignal.any knows of (nodejs/node#57736).
@@ -279,7 +312,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       killswitch: guard.policy.killswitch,
       probe: this.#probe.status(now),
       portForward: this.#portForward.status(now),
-      clients: [],
+      clients: this.#clients.status(),
       sockets: host.counts(),
     };
   }
@@ -292,6 +325,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     if (this.#closing.signal.aborted) return;
     const closed = new SluiceError('ERR_CLOSED', 'The tunnel was closed.');
     this.#closing.abort(closed);
+    this.#clients.close();
     this.#probe.close(closed);
     this.#link.close();
     await Promise.all([this.#sockets.close(), this.#portForward.release()]);
@@ -326,6 +360,9 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
         return;
       case 'probe':
         this.#probe.handleEvent(event.event);
+        return;
+      case 'clients':
+        this.#clients.handleOrder(event.order);
         return;
       case 'endpoint-changed':
         this.#handleEndpoint(event.endpoint);

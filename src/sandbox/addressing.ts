@@ -19,6 +19,8 @@ export const EXIT_ADDRESSES: readonly IpAddress[] = [ip('203.0.113.10'), ip('200
 export const NAME_SERVER_ADDRESSES: readonly IpAddress[] = [ip('203.0.113.53'), ip('2001:db8:203::53')];
 /** The exit echo, `ip.sluice.test`. */
 export const ECHO_ADDRESSES: readonly IpAddress[] = [ip('203.0.113.80'), ip('2001:db8:203::80')];
+/** The port checker, `port.sluice.test`: IPv4 only, as the forwarded ports are. */
+export const CHECKER_ADDRESS: IpAddress = ip('203.0.113.81');
 
 /** Clients at once: 10.2.0.2 to 10.2.255.253. */
 const FIRST_CLIENT = 2;

@@ -7,6 +7,7 @@ import { formatIp } from '../core/base/address.ts';
 import { ascii } from '../core/base/bytes.ts';
 import { after, earliest, type Instant } from '../core/base/instant.ts';
 import type { SocketEvent, SocketId } from '../core/netstack/messages.ts';
+import { respond } from './http-response.ts';
 import type { Post, Service } from './service.ts';
 
 const LISTENER: SocketId = 80;
@@ -95,23 +96,4 @@ export class ExitEcho implements Service {
     const reply = json ? respond(200, 'application/json', JSON.stringify({ ip })) : respond(200, 'text/plain', ip);
     return method === 'HEAD' ? reply.slice(0, reply.indexOf('\r\n\r\n') + 4) : reply;
   }
-}
-
-const STATUS: Record<number, string> = {
-  200: 'OK',
-  400: 'Bad Request',
-  405: 'Method Not Allowed',
-  431: 'Request Header Fields Too Large',
-};
-
-function respond(status: number, type: string, body: string): string {
-  return [
-    `HTTP/1.1 ${status} ${STATUS[status]}`,
-    `Content-Type: ${type}`,
-    `Content-Length: ${body.length}`,
-    'Cache-Control: no-store',
-    'Connection: close',
-    '',
-    body,
-  ].join('\r\n');
 }

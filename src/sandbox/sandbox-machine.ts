@@ -17,6 +17,7 @@ import { VirtualHost } from '../core/tunnel/virtual-host.ts';
 import { IPV6_MINIMUM_MTU } from '../core/wire/ipv6.ts';
 import type { PacketSink, Peer } from '../core/wireguard/device.ts';
 import {
+  CHECKER_ADDRESS,
   ECHO_ADDRESSES,
   EXIT_ADDRESSES,
   GATEWAY_ADDRESSES,
@@ -30,6 +31,7 @@ import { Faults, Link, type Travelling } from './faults.ts';
 import { NatPmpGateway, NatPmpSwitches } from './natpmp-gateway.ts';
 import { NatPmpServer } from './natpmp-server.ts';
 import { type ClientNode, HostNode } from './nodes.ts';
+import { PortChecker } from './port-checker.ts';
 import { Router } from './router.ts';
 import type { Post } from './service.ts';
 import { type MachineClientOptions, WireGuardServer } from './wireguard-server.ts';
@@ -59,6 +61,7 @@ const LOCAL_PACKETS_PER_TURN = 1024;
 const DEFAULT_MTU = 1420;
 const ETHERNET_MTU = 1500;
 const ECHO_NAME = 'ip.sluice.test';
+const CHECKER_NAME = 'port.sluice.test';
 
 export class SandboxMachine implements PacketSink {
   readonly faults: Faults = new Faults();
@@ -66,6 +69,7 @@ export class SandboxMachine implements PacketSink {
   readonly nat: Nat;
   readonly natpmp: NatPmpGateway;
   readonly echo: ExitEcho;
+  readonly checker: PortChecker;
   readonly router: Router<ClientNode | HostNode>;
   readonly drops: DropCounter<SandboxDrop> = new DropCounter();
   readonly mtu: number;
@@ -102,12 +106,16 @@ export class SandboxMachine implements PacketSink {
     const impostor = this.#addNode('gateway', [IMPOSTOR_ADDRESS], now);
     const nameServer = this.#addNode('host', NAME_SERVER_ADDRESSES, now);
     const echo = this.#addNode('host', ECHO_ADDRESSES, now);
+    const checker = this.#addNode('host', [CHECKER_ADDRESS], now);
     this.#natpmpServer = new NatPmpServer(this.#post(gateway), this.#post(impostor), this.natpmp, now);
     this.echo = new ExitEcho(this.#post(echo), now);
+    this.checker = new PortChecker(this.#post(checker), now);
     gateway.services.push(new DnsServer(this.#post(gateway), this.zone, now), this.#natpmpServer);
     nameServer.services.push(new DnsServer(this.#post(nameServer), this.zone, now));
     echo.services.push(this.echo);
+    checker.services.push(this.checker);
     this.zone.set(ECHO_NAME, ECHO_ADDRESSES);
+    this.zone.set(CHECKER_NAME, [CHECKER_ADDRESS]);
   }
 
   get publicKey(): Uint8Array {

@@ -19,6 +19,7 @@ import { HostEngine, SandboxHost } from './host.ts';
 import { NatPmpSwitches } from './natpmp-gateway.ts';
 import type { ClientNode } from './nodes.ts';
 import type { SandboxClient, SandboxHostOptions, SandboxOptions, SandboxStats } from './options.ts';
+import type { PortChecker } from './port-checker.ts';
 import { SandboxMachine } from './sandbox-machine.ts';
 import { SeededRandom } from './seeded-random.ts';
 
@@ -47,6 +48,8 @@ export class Sandbox {
   readonly echoUrl: string = 'http://ip.sluice.test/';
   /** For `probe.urls` and `probe.urlsV6` of a tunnel to this sandbox: the servers of the real internet are not here. */
   readonly probeUrls: readonly string[] = [this.echoUrl];
+  /** Dials its caller back at the port and answers `open` or `closed`: for `portForward.checkUrl`. */
+  readonly portCheckUrl: string = 'http://port.sluice.test/{{PORT}}';
   /** The line between clients and server, in both directions. */
   readonly faults: Faults;
   /** Names of the virtual internet, and the switches of its name servers. */
@@ -54,6 +57,8 @@ export class Sandbox {
   readonly natpmp: SandboxNatPmp;
   /** Switches of the server behind `echoUrl`. */
   readonly exitEcho: Pick<ExitEcho, 'lie' | 'silent'>;
+  /** Switches of the server behind `portCheckUrl`. */
+  readonly portChecker: Pick<PortChecker, 'silent'>;
   readonly #machine: SandboxMachine;
   readonly #driver: Driver;
   readonly #clock: Clock;
@@ -131,6 +136,7 @@ export class Sandbox {
     this.dns = machine.zone;
     this.natpmp = natpmp;
     this.exitEcho = machine.echo;
+    this.portChecker = machine.checker;
   }
 
   /** Makes a key pair, an address and a configuration for one more client. */

@@ -71,6 +71,43 @@ async function agreed(server: ReturnType<Tunnel['net']['createServer']>): Promis
   return external();
 }
 
+describe('the check from outside', () => {
+  const reachable = (tunnel: Tunnel): string => tunnel.status().portForward.reachable;
+
+  it('says open once a listener has the port, and is made anew for another port', async () => {
+    const tunnel = await tunnelOf({ provider: 'natpmp', refreshSeconds: 1, checkUrl: sandbox.portCheckUrl });
+    await mapped(tunnel);
+    expect(reachable(tunnel)).toBe('unknown');
+    const server = await answering(tunnel, 'hello');
+    await until(() => reachable(tunnel) === 'open');
+    sandbox.portChecker.silent = true;
+    sandbox.natpmp.changePort();
+    await mapped(tunnel);
+    expect(reachable(tunnel)).toBe('unknown');
+    server.close();
+  });
+
+  it('says closed of a lease that leads nowhere, and never takes the lease for a proof', async () => {
+    sandbox.natpmp.dead = true;
+    const tunnel = await tunnelOf({ provider: 'natpmp', checkUrl: sandbox.portCheckUrl });
+    await answering(tunnel, 'hello');
+    await until(() => reachable(tunnel) === 'closed');
+    expect(tunnel.status().portForward.state).toBe('mapped');
+  });
+
+  it('is not made before somebody listens', async () => {
+    const tunnel = await tunnelOf({ provider: 'natpmp', checkUrl: sandbox.portCheckUrl });
+    await mapped(tunnel);
+    expect(sandbox.dns.log.map(({ name }) => name)).not.toContain('port.sluice.test');
+    await answering(tunnel, 'hello');
+    await until(() => sandbox.dns.log.some(({ name }) => name === 'port.sluice.test'));
+  });
+
+  it.each(['port.test/{{PORT}}', 'http://port.test/', 'ftp://port.test/{{PORT}}'])('refuses %s', async (checkUrl) => {
+    await expect(tunnelOf({ provider: 'natpmp', checkUrl })).rejects.toThrow('checkUrl');
+  });
+});
+
 describe.each(['natpmp', 'protonvpn'] as const)('a forwarded port (%s)', (provider) => {
   it('leads a host of the internet to the tunnel’s listener, whose address tells the external port', async () => {
     const tunnel = await tunnelOf({ provider });

@@ -340,14 +340,13 @@ export class TunnelMachine {
   #tellGuard(now: Instant): void {
     const { flow } = this.guard.policy;
     const before = this.#gate.flow;
-    if (flow !== before) {
-      this.#gate.setFlow(flow, (command) => this.host.handleCommand(command, now));
-      const wasOpen = before === 'open' || before === 'hold';
-      if (wasOpen && (flow === 'probe' || flow === 'closed')) this.reset('ENETUNREACH', now);
-    }
+    if (flow !== before) this.#gate.setFlow(flow, (command) => this.host.handleCommand(command, now));
     for (let output = this.guard.nextOutput(); output; output = this.guard.nextOutput())
       this.#events.push({ kind: 'guard', output });
     this.#orderClients(now);
+    // After the order: who pauses first takes the end of connections and port for an outage, and not for a change to announce.
+    const wasOpen = before === 'open' || before === 'hold';
+    if (wasOpen && (flow === 'probe' || flow === 'closed')) this.reset('ENETUNREACH', now);
     this.#settleProber(now);
   }
 
@@ -411,7 +410,9 @@ export class TunnelMachine {
     this.#exitHandshakeAt = undefined;
   }
 
+  /** After the port: who resumes announces the one that is mapped now. */
   #orderClients(now: Instant): void {
+    this.#drainLease(now);
     this.#clients.handle(this.guard.policy.clients, this.#acquiring(now), now);
     const order = this.#clients.nextOutput();
     if (order) this.#events.push({ kind: 'clients', order });
@@ -424,6 +425,12 @@ export class TunnelMachine {
   }
 
   #settleLease(now: Instant): void {
+    if (!this.#leaseSocket) return;
+    this.#orderClients(now);
+    this.#settleProber(now);
+  }
+
+  #drainLease(now: Instant): void {
     const socket = this.#leaseSocket;
     if (!socket) return;
     socket.settle(now);
@@ -432,8 +439,6 @@ export class TunnelMachine {
       if (event.kind === 'mapped') this.prober?.handlePort(event.externalAddress, now);
       if (event.kind === 'failed') this.prober?.handlePort(undefined, now);
     }
-    this.#orderClients(now);
-    this.#settleProber(now);
   }
 
   #settleProber(now: Instant): void {
