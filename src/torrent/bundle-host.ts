@@ -19,7 +19,7 @@ export interface BundleHost {
 }
 
 export interface BundleHostOptions {
-  /** Peers are accepted on the port that the provider forwards. */
+  /** Peers, and questions of the DHT, are accepted on the port that the provider forwards. */
   readonly forwarded?: boolean;
   /** UDP over IPv6 is only pretended: the socket binds and stays silent. */
   readonly ipv4Only?: boolean;
@@ -41,7 +41,9 @@ export function bundleHost(host: TunnelHost, { forwarded, ipv4Only, made }: Bund
     dgram: {
       createSocket: (options) => {
         const { type } = typeof options === 'string' ? { type: options } : options;
-        return noted(ipv4Only && type === 'udp6' ? silentSocket() : quietWhenClosed(host.dgram.createSocket(options)));
+        if (ipv4Only && type === 'udp6') return noted(silentSocket());
+        const socket = quietWhenClosed(host.dgram.createSocket(options));
+        return noted(forwarded ? forwardedWhenBound(socket) : socket);
       },
     },
     // The DHT has IPv4 sockets only (BEP 5), so an IPv6 address would be of no use to it.
@@ -63,6 +65,24 @@ function forwardedServer(server: HostServer): HostServer {
       return told && typeof told === 'object' ? { ...told, port: told.port || (server.internalPort ?? 0) } : told;
     },
   }) as unknown as HostServer;
+}
+
+/** Only the DHT binds its socket by itself: what asks a tracker need not be reached. It too must tell a port that is none of before. */
+function forwardedWhenBound(socket: HostDatagramSocket): HostDatagramSocket {
+  const bind = socket.bind.bind(socket) as (...args: unknown[]) => unknown;
+  const address = socket.address.bind(socket);
+  let bound = false;
+  return Object.assign(socket, {
+    bind(...args: unknown[]) {
+      if (typeof args[0] !== 'number') return bind(...args);
+      bound = true;
+      return bind({ port: args[0], forwarded: true }, args.at(-1));
+    },
+    address() {
+      const told = address();
+      return bound ? { ...told, port: told.port || (socket.internalPort ?? 0) } : told;
+    },
+  });
 }
 
 /** The tracker server binds IPv6 whether there is any or not, and waits for both. */

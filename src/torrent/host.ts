@@ -5,6 +5,7 @@
 
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
+import type { ClientDriver } from '../node/client-driver.ts';
 
 export interface TunnelHost {
   readonly net: HostNet;
@@ -12,6 +13,9 @@ export interface TunnelHost {
   readonly dns: HostDns;
   /** Follows redirects, opens connections only where `net` would, and obeys `signal`. */
   fetch(url: string, init?: HostRequest): Promise<HostResponse>;
+  /** Present if the host tells its clients when to pause, and which port they are reached by. */
+  attachClient?(driver: ClientDriver): void;
+  detachClient?(driver: ClientDriver): void;
 }
 
 export interface HostNet {
@@ -47,6 +51,7 @@ export interface HostDgram {
 
 export interface HostDatagramSocket extends Events {
   bind(port?: number, address?: string, onListening?: () => void): unknown;
+  bind(options: HostListenOptions, onListening?: () => void): unknown;
   /** A name in `host` is resolved inside the tunnel; `port` may be text, as in node:dgram. */
   send(
     bytes: Uint8Array,
@@ -57,6 +62,8 @@ export interface HostDatagramSocket extends Events {
     onSent?: (error: Error | null) => void,
   ): void;
   address(): { readonly address: string; readonly port: number };
+  /** The port inside the tunnel, for a forwarded socket without a lease. */
+  readonly internalPort?: number | undefined;
   close(onClosed?: () => void): unknown;
 }
 

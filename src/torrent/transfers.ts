@@ -10,14 +10,17 @@ export interface PausedTransfers {
 }
 
 interface Internals {
-  readonly client: { torrentPort: number } | null;
   readonly _peers: ReadonlyMap<string, { readonly type: string; readonly addr: string | null }> | null;
-  readonly discovery: {
-    readonly tracker: { start(): void } | null;
-    readonly dht: unknown;
-    updatePort(port: number): void;
-    _dhtAnnounce(): void;
-  } | null;
+  readonly discovery: Discovery | null;
+}
+
+interface Discovery {
+  readonly tracker: { start(): void } | null;
+  readonly dht: unknown;
+  readonly _dhtAnnouncing: boolean;
+  once(event: 'dhtAnnounce', listener: () => void): void;
+  updatePort(port: number): void;
+  _dhtAnnounce(): void;
 }
 
 const internals = (torrent: Torrent): Internals => torrent as unknown as Internals;
@@ -37,7 +40,7 @@ export function pauseTransfers(client: WebTorrentClient): PausedTransfers {
         dialled.delete(torrent);
         if (torrent.destroyed || !torrent.paused) continue;
         torrent.resume();
-        for (const peer of peers) if (!internals(torrent)._peers?.has(peer)) torrent.addPeer(peer);
+        dial(torrent, peers);
       }
       announceAgain(client);
     },
@@ -48,8 +51,13 @@ export function pauseTransfers(client: WebTorrentClient): PausedTransfers {
 export function announcePort(client: WebTorrentClient, port: number): void {
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw new RangeError(`"port" expected 1 to 65535, got ${port}`);
+  if (port === client.torrentPort) return;
   (client as { torrentPort: number }).torrentPort = port;
-  for (const torrent of client.torrents) internals(torrent).discovery?.updatePort(port);
+  for (const torrent of client.torrents) {
+    const { discovery } = internals(torrent);
+    if (discovery?._dhtAnnouncing) announceInDht(discovery);
+    discovery?.updatePort(port);
+  }
 }
 
 /** Tells trackers and the DHT where we are, for example after the exit address changed. */
@@ -57,12 +65,28 @@ export function announceAgain(client: WebTorrentClient): void {
   for (const torrent of client.torrents) {
     const { discovery } = internals(torrent);
     discovery?.tracker?.start();
-    if (discovery?.dht) discovery._dhtAnnounce();
+    if (discovery) announceInDht(discovery);
   }
 }
 
-/** Those that dialled us are left out: the port they came from is not one to dial. */
-function dialledPeers(torrent: Torrent): string[] {
+/**
+ * The addresses that the torrent has dialled, connected or not. Those that dialled us are left out: the port they came from is not one
+ * to dial.
+ */
+export function dialledPeers(torrent: Torrent): string[] {
   const peers = [...(internals(torrent)._peers?.values() ?? [])];
   return peers.flatMap(({ type, addr }) => (type === 'tcpOutgoing' && addr ? [addr] : []));
+}
+
+/** Dials those that it is not connected to. */
+export function dial(torrent: Torrent, addresses: Iterable<string>): void {
+  if (torrent.destroyed || !torrent.infoHash) return;
+  for (const address of addresses) if (!internals(torrent)._peers?.has(address)) torrent.addPeer(address);
+}
+
+/** WebTorrent skips an announce while another one is under way, which may name the port of before. */
+function announceInDht(discovery: Discovery): void {
+  if (!discovery.dht) return;
+  if (discovery._dhtAnnouncing) discovery.once('dhtAnnounce', () => discovery.dht && discovery._dhtAnnounce());
+  else discovery._dhtAnnounce();
 }

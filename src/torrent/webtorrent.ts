@@ -4,6 +4,7 @@ import type { EventEmitter } from 'node:events';
 import { SluiceError } from '../core/base/errors.ts';
 import { type BundleParts, instantiate, loadBundle } from './bundle.ts';
 import { type BundleHost, type BundleHostOptions, bundleHost } from './bundle-host.ts';
+import { WebTorrentDriver } from './driver.ts';
 import type { TunnelHost } from './host.ts';
 import { clientOptions, type WebTorrentOptions } from './options.ts';
 import { checkCalls, checkClient, probeHost } from './self-check.ts';
@@ -37,16 +38,19 @@ export type {
 /**
  * A client over `host`, listening for peers and for the DHT when the promise resolves. Any number may live in one process, over one tunnel or
  * several, beside a WebTorrent of the embedder's own: each has its own instance of the code. End it with `client.destroy()`.
+ * Over a `Tunnel` it follows the killswitch and the forwarded port by itself.
  * Throws TypeError for an option that cannot be carried, `ERR_WEBTORRENT_SHAPE` if a socket of the client would not be the
  * tunnel's, and what `host.net` throws if it cannot listen.
  */
 export async function createWebTorrent(host: TunnelHost, options: WebTorrentOptions = {}): Promise<WebTorrentClient> {
   const given = clientOptions(options);
+  const { forwarded = false } = options;
   const made = new WeakSet<object>();
-  const { WebTorrent } = await checkedInstance(host, { forwarded: options.forwarded ?? false, made });
+  const { WebTorrent } = await checkedInstance(host, { forwarded, made });
   const client = new WebTorrent(given) as unknown as WebTorrentClient;
   checkClient(client, made);
   await listening(client);
+  follow(host, client, forwarded);
   return client;
 }
 
@@ -69,6 +73,20 @@ async function checkedInstance(host: TunnelHost, options: BundleHostOptions): Pr
   await checkCalls(parts, probe);
   Object.freeze(Object.assign(sockets, bundleHost(host, options)));
   return parts;
+}
+
+/** Attaches the client until it is destroyed, by its owner or by an error of its own. */
+function follow(host: TunnelHost, client: WebTorrentClient, forwarded: boolean): void {
+  if (!host.attachClient) return;
+  const driver = new WebTorrentDriver(client, { forwarded });
+  host.attachClient(driver);
+  const internals = client as unknown as { _destroy(...args: unknown[]): void };
+  const destroy = internals._destroy;
+  // First: torrents that end with their client keep their markers.
+  internals._destroy = (...args) => {
+    host.detachClient?.(driver);
+    destroy.apply(client, args);
+  };
 }
 
 /** Both ports are bound and known; until then an error is the caller's answer, not an event that nobody listens for yet. */
