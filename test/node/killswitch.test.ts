@@ -53,7 +53,6 @@ describe('the killswitch', () => {
     await expect(tunnelOf({ silentAfterSeconds: 0 })).rejects.toThrow(/"silentAfterSeconds"/);
   });
 
-  // The wait for the initiation, 15 s under traffic, is WireGuard's own; only what follows can be shortened.
   it('engages when the server goes silent under traffic, keeps what is open, and releases when it is back (F16, F17)', async () => {
     const tunnel = await tunnelOf({ silentAfterSeconds: deep(1, 30) });
     await tunnel.ready();
