@@ -6,7 +6,8 @@
 import { type Endpoint, formatEndpoint } from '../core/base/address.ts';
 import type { Instant } from '../core/base/instant.ts';
 import type { SocketCommand, SocketEvent } from '../core/netstack/messages.ts';
-import type { TunnelEvent, TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
+import type { TunnelEvent } from '../core/tunnel/messages.ts';
+import type { TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
 import type { Peer } from '../core/wireguard/device.ts';
 import type { Clock } from './clock.ts';
 import { Driver } from './driver.ts';

@@ -8,6 +8,10 @@ export class ScriptedLease implements PortLease {
   state: LeaseState = 'acquiring';
   asking = false;
 
+  get awaited(): boolean {
+    return this.state === 'acquiring' || (this.state === 'failed' && this.asking);
+  }
+
   handleHandshake(): void {}
   restart(): void {}
   setInternalPort(): void {}

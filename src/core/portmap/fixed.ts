@@ -28,6 +28,10 @@ export class FixedPort implements PortLease {
     this.#outputs.push({ kind: 'served', ports: this.served });
   }
 
+  get awaited(): boolean {
+    return this.#state === 'acquiring';
+  }
+
   get served(): readonly ServedPort[] {
     return this.#state === 'mapped' ? [{ port: this.#port!, insidePort: this.#port! }] : [];
   }

@@ -81,6 +81,10 @@ export class NatPmpLease implements PortLease {
     this.#form = formOf(options);
   }
 
+  get awaited(): boolean {
+    return this.#active && !this.#ports.current && (this.#phase.kind === 'asking' || !this.#reason);
+  }
+
   get asking(): boolean {
     return this.#exchange !== undefined;
   }

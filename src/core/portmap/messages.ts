@@ -84,6 +84,8 @@ export interface PortLease {
   readonly drops: DropCounter<LeaseDrop>;
   /** Whether an answer is awaited; if not, the socket of `send` may be closed. */
   readonly asking: boolean;
+  /** Whether the gateway may yet tell of a port where there is none; a renewal is nothing to wait for. */
+  readonly awaited: boolean;
   /** As the last `served` has it. */
   readonly served: readonly ServedPort[];
   /** The tunnel works (again): the first time the lease begins, later a failed one tries again at once. */

@@ -1,95 +1,29 @@
 /**
  * The client's whole core as one machine: a WireGuard device below, a virtual host (TCP/IP and DNS) above, the port-forward lease as
- * one more user of the host, and beside them the guard and the search for a server that answers. Datagrams of the VPN server go in as bursts, socket commands go in one by one; datagrams come out through `transmit`, everything else through
- * `nextOutput`. The driver in `src/node` is its only caller and owns all memory that it passes in.
+ * one more user of the host, and beside them the guard and the search for a server that answers. Datagrams of the VPN server go in
+ * as bursts, socket commands one by one; datagrams come out through `transmit`, socket events through `nextOutput`, everything else
+ * through `nextTunnelEvent`. The driver in `src/node` is its only caller and owns all memory that it passes in.
  */
 
-import type { IpAddress } from '../base/address.ts';
 import { type Burst, TRANSPORT_HEADER_LENGTH } from '../base/burst.ts';
-import type { Crypto, Random } from '../base/crypto.ts';
 import { DropCounter } from '../base/drops.ts';
 import { earliest, type Instant } from '../base/instant.ts';
 import { Queue } from '../base/queue.ts';
-import { Guard, type GuardOutput, type GuardSettings, SILENT_AFTER_SECONDS } from '../guard/guard.ts';
-import { KeySharing } from '../guard/key-sharing.ts';
-import type { ClientOrder } from '../guard/policy.ts';
-import { type ProbedServer, Prober, type ProberEvent, type ProberSettings } from '../guard/prober.ts';
-import { explain } from '../guard/reasons.ts';
-import { Reconnect, type ReconnectOutput } from '../guard/reconnect.ts';
+import { Guard, SILENT_AFTER_SECONDS } from '../guard/guard.ts';
+import { type ProbedServer, Prober } from '../guard/prober.ts';
+import type { Reconnect } from '../guard/reconnect.ts';
 import type { SocketCommand, SocketErrorCode, SocketEvent, SocketId } from '../netstack/messages.ts';
-import type { LeaseEvent, PortLease } from '../portmap/messages.ts';
+import type { PortLease } from '../portmap/messages.ts';
 import { Device, type DeviceOutput, type Peer, type PeerOptions } from '../wireguard/device.ts';
 import { ClientsOrder } from './clients-order.ts';
 import { Gate, type GateDrop } from './gate.ts';
 import { LeaseSocket } from './lease-socket.ts';
+import type { TunnelConfiguration, TunnelEvent, TunnelMachineOptions } from './messages.ts';
+import { Search } from './search.ts';
 import { VirtualHost } from './virtual-host.ts';
-
-/** What one `.conf` says. */
-export interface TunnelConfiguration {
-  readonly privateKey: Uint8Array;
-  readonly peers: readonly PeerOptions[];
-  /** This end's addresses inside the tunnel. */
-  readonly addresses: readonly IpAddress[];
-  readonly dnsServers: readonly IpAddress[];
-  readonly mtu: number;
-}
-
-export interface TunnelMachineOptions extends TunnelConfiguration {
-  /** Taken in this order when the first configuration's server stays silent; the first is taken again when it is well. */
-  readonly fallbacks?: readonly TunnelConfiguration[];
-  readonly crypto: Crypto;
-  readonly random: Random;
-  /** See `DeviceOptions.timestamp`; `configuration` counts from 0, the fallbacks from 1. */
-  readonly timestamp: (configuration: number) => Uint8Array | undefined;
-  /** Begins after the first handshake. */
-  readonly lease?: PortLease;
-  /** The killswitch: on, with the defaults of the design, unless this says otherwise. */
-  readonly guard?: GuardSettings;
-  /** Without it, nobody is asked for the exit address. */
-  readonly probe?: ProberSettings;
-}
-
-/** What the device reports beside datagrams (handshakes, expiries, a server that moved), and what lease and guard report. */
-export type TunnelEvent =
-  | Exclude<DeviceOutput, { readonly kind: 'datagram' }>
-  | LeaseTunnelEvent
-  | GuardTunnelEvent
-  | ReconnectTunnelEvent
-  | ProbeTunnelEvent
-  | ClientsTunnelEvent;
-
-/** For the shell to carry out: names are its to look up, and sockets its to open. */
-export interface ReconnectTunnelEvent {
-  readonly kind: 'reconnect';
-  readonly output: ReconnectOutput;
-}
-
-/** For the shell to carry out: requests are its to make. */
-export interface ProbeTunnelEvent {
-  readonly kind: 'probe';
-  readonly event: ProberEvent;
-}
-
-/** What torrent clients shall do from now on. */
-export interface ClientsTunnelEvent {
-  readonly kind: 'clients';
-  readonly order: ClientOrder;
-}
-
-export interface GuardTunnelEvent {
-  readonly kind: 'guard';
-  readonly output: GuardOutput;
-}
-
-export interface LeaseTunnelEvent {
-  readonly kind: 'port-forward';
-  readonly event: LeaseEvent;
-}
 
 /** Handshake messages, keepalives and packets that had waited for a session, until the port takes them. */
 const TRANSMIT_QUEUE_LIMIT = 1024;
-/** The third initiation follows two without an answer. One may get lost, and a fresh look-up may lead to another server. */
-const SEARCH_FROM_ATTEMPT = 3;
 /** Far more than one turn can bring; the driver drains them in every turn. */
 const EVENT_QUEUE_LIMIT = 4096;
 
@@ -103,18 +37,13 @@ export class TunnelMachine {
   readonly prober: Prober | undefined;
   readonly #configurations: readonly TunnelConfiguration[];
   readonly #gate: Gate;
-  readonly #reconnect: Reconnect;
-  readonly #sharing: KeySharing = new KeySharing();
+  readonly #search: Search;
   readonly #clients: ClientsOrder = new ClientsOrder();
   readonly #unansweredAfterMs: number;
-  readonly #impatient: boolean;
   #configuration = 0;
   #peers: readonly Peer[] = [];
   /** The peer that the internet is behind. */
   #exit: Peer | undefined;
-  /** Whether to look for a server that answers: from `start` on, unless a person has switched the VPN off. */
-  #searching = false;
-  #withoutRoute = false;
   #exitHandshakeAt: Instant | undefined;
   readonly #datagrams = new Queue<Extract<DeviceOutput, { readonly kind: 'datagram' }>>(TRANSMIT_QUEUE_LIMIT);
   readonly #events = new Queue<TunnelEvent>(EVENT_QUEUE_LIMIT);
@@ -127,7 +56,6 @@ export class TunnelMachine {
     // A silence shorter than WireGuard's own patience (§6.5) would else be over before it could be noticed.
     const { silentAfterSeconds = SILENT_AFTER_SECONDS } = options.guard ?? {};
     this.#unansweredAfterMs = (silentAfterSeconds * 1_000) / 2;
-    this.#impatient = silentAfterSeconds < SILENT_AFTER_SECONDS;
     this.device = new Device(
       { privateKey, crypto, random, timestamp: () => timestamp(this.#configuration), mtu: this.largestMtu },
       now,
@@ -135,7 +63,11 @@ export class TunnelMachine {
     this.host = new VirtualHost({ addresses, mtu, random, dnsServers }, now);
     this.guard = new Guard(options.guard);
     this.#gate = new Gate({ count: (reason) => this.drops.count(reason), dnsServers });
-    this.#reconnect = new Reconnect({ random, configurations: this.#configurations.length });
+    this.#search = new Search({
+      random,
+      configurations: this.#configurations.length,
+      patient: silentAfterSeconds >= SILENT_AFTER_SECONDS,
+    });
     this.#addPeers(now);
     this.prober = options.probe && new Prober(options.probe, this.guard, this.#probed);
     this.#lease = options.lease;
@@ -164,22 +96,21 @@ export class TunnelMachine {
 
   /** Looks for a server that answers, from now on and whenever the link is lost: `reconnect` events say what to do. */
   start(now: Instant): void {
-    this.#searching = true;
-    this.mutateReconnect((reconnect) => reconnect.start(now), now);
+    this.#search.start(now);
+    this.#settleSearch(now);
   }
 
   /** Runs one change of the search, which is an answer to one of its events, and carries out what follows from it. */
   mutateReconnect(change: (reconnect: Reconnect) => void, now: Instant): void {
-    change(this.#reconnect);
-    this.#followReconnect(now);
-    this.#tellGuard(now);
+    change(this.#search.reconnect);
+    this.#settleSearch(now);
   }
 
   /** The host's addresses or routes changed, or it woke from sleep. */
   handleNetworkChange(now: Instant): void {
-    this.#sharing.handleDisturbance();
     this.device.networkChanged(now);
-    this.mutateReconnect((reconnect) => reconnect.handleNetworkChange(now), now);
+    this.#search.handleNetworkChange(now);
+    this.#settleSearch(now);
     this.#drainDevice(now);
   }
 
@@ -203,14 +134,10 @@ export class TunnelMachine {
 
   /** A person switches the VPN off or on; on again, it begins with a handshake. */
   setEnabled(enabled: boolean, now: Instant): void {
-    this.#sharing.handleDisturbance();
+    if (!enabled) this.#search.stop();
     this.mutateGuard((guard) => guard.setEnabled(enabled, now), now);
     if (enabled && this.#exit) this.device.initiate(this.#exit, now);
     if (enabled) this.start(now);
-    else {
-      this.#searching = false;
-      this.#reconnect.stop();
-    }
     this.#drainDevice(now);
   }
 
@@ -251,14 +178,15 @@ export class TunnelMachine {
     this.#gate.handleTimeout(now);
     this.#lease?.handleTimeout(now);
     this.#settleLease(now);
-    this.mutateReconnect((reconnect) => reconnect.handleTimeout(now), now);
+    this.#search.handleTimeout(now);
+    this.#settleSearch(now);
     this.mutateProber((prober) => prober.handleTimeout(now), now);
   }
 
   nextTimeout(): Instant | undefined {
     const link = earliest(this.device.nextTimeout(), this.guard.nextTimeout());
     const sockets = earliest(this.host.nextTimeout(), this.#gate.nextTimeout());
-    const search = earliest(this.#reconnect.nextTimeout(), this.#clients.nextTimeout());
+    const search = earliest(this.#search.nextTimeout(), this.#clients.nextTimeout());
     const exit = earliest(this.#lease?.nextTimeout(), this.prober?.nextTimeout());
     return earliest(earliest(link, sockets), earliest(search, exit));
   }
@@ -332,8 +260,9 @@ export class TunnelMachine {
 
   #followGuard(now: Instant): void {
     this.#tellGuard(now);
-    if (this.#searching && this.guard.policy.killswitch.reasons.includes('stale'))
-      this.mutateReconnect((reconnect) => reconnect.start(now), now);
+    if (!this.guard.policy.killswitch.reasons.includes('stale')) return;
+    this.#search.handleSilence(now);
+    this.#settleSearch(now);
   }
 
   /** What was open must not outlive a leak or a person's word: to the other side it comes from elsewhere, or is gone. */
@@ -351,23 +280,22 @@ export class TunnelMachine {
   }
 
   #handleConnected(now: Instant): void {
-    // A handshake that was asked for sooner than by WireGuard's own patience says nothing about a second holder of the key.
-    if (this.#impatient) this.#sharing.handleDisturbance();
-    else this.#sharing.handleHandshake(now);
-    this.guard.handleSharedKey(this.#sharing.suspected, now);
+    this.#search.handleConnected(now);
+    this.guard.handleSharedKey(this.#search.sharedKey, now);
     this.guard.handleHandshake(now);
-    if (this.#searching) this.mutateReconnect((reconnect) => reconnect.handleConnected(now), now);
+    this.#settleSearch(now);
   }
 
-  #followReconnect(now: Instant): void {
-    for (let output = this.#reconnect.nextOutput(); output; output = this.#reconnect.nextOutput()) {
-      this.#sharing.handleDisturbance();
+  #settleSearch(now: Instant): void {
+    for (let output = this.#search.nextOutput(); output; output = this.#search.nextOutput()) {
+      if (output.kind === 'fault') {
+        this.guard.handleFault(output.fault, now);
+        continue;
+      }
       if (output.kind === 'try') this.#configure(output.configuration, now);
       this.#events.push({ kind: 'reconnect', output });
     }
-    if (this.#reconnect.withoutRoute === this.#withoutRoute) return;
-    this.#withoutRoute = this.#reconnect.withoutRoute;
-    this.guard.handleFault(this.#withoutRoute ? { ...explain('no-route'), helpless: false } : undefined, now);
+    this.#tellGuard(now);
   }
 
   /** A tunnel never gives up: after a series of initiations in vain comes the next, and early on a search for a better way. */
@@ -378,8 +306,9 @@ export class TunnelMachine {
     const failed = output.kind === 'handshake-failed';
     if (this.guard.policy.state === 'disabled') return;
     if (failed && output.reason === 'no-answer') this.device.initiate(output.peer, now);
-    if (!this.#searching || output.peer !== this.#exit) return;
-    if (failed || output.attempt >= SEARCH_FROM_ATTEMPT) this.mutateReconnect((reconnect) => reconnect.start(now), now);
+    if (output.peer !== this.#exit) return;
+    this.#search.handleUnanswered(failed ? Number.POSITIVE_INFINITY : output.attempt, now);
+    this.#settleSearch(now);
   }
 
   /** Another configuration: another key, other addresses. To everyone outside it is another host, so nothing survives. */
@@ -413,15 +342,9 @@ export class TunnelMachine {
   /** After the port: who resumes announces the one that is mapped now. */
   #orderClients(now: Instant): void {
     this.#drainLease(now);
-    this.#clients.handle(this.guard.policy.clients, this.#acquiring(now), now);
+    this.#clients.handle(this.guard.policy.clients, this.#lease?.awaited ?? false, now);
     const order = this.#clients.nextOutput();
     if (order) this.#events.push({ kind: 'clients', order });
-  }
-
-  /** Whether the gateway may yet tell of a port; a renewal of one that is held is nothing to wait for. */
-  #acquiring(now: Instant): boolean {
-    const state = this.#lease?.facts(now).state;
-    return state === 'acquiring' || (state === 'failed' && this.#lease!.asking);
   }
 
   #settleLease(now: Instant): void {
@@ -444,7 +367,7 @@ export class TunnelMachine {
   #settleProber(now: Instant): void {
     const { prober } = this;
     if (!prober) return;
-    prober.handleGuard(this.#acquiring(now), now);
+    prober.handleGuard(this.#lease?.awaited ?? false, now);
     for (let output = prober.nextOutput(); output; output = prober.nextOutput()) {
       const { kind } = output;
       if (kind === 'result') this.mutateGuard((guard) => guard.handleProbe(output.result, now), now);

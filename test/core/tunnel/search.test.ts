@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ip } from '../../../src/core/base/address.ts';
 import { RESUME_WAIT_MS } from '../../../src/core/tunnel/clients-order.ts';
-import type { TunnelEvent } from '../../../src/core/tunnel/tunnel-machine.ts';
+import type { TunnelEvent } from '../../../src/core/tunnel/messages.ts';
 import { ScriptedLease } from '../../support/scripted-lease.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { DNS, TunnelWorld } from '../../support/tunnel-world.ts';
