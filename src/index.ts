@@ -22,4 +22,5 @@ export type {
   TunnelState,
   TunnelStatus,
 } from './node/status.ts';
-export { Tunnel, type TunnelEvents, type TunnelOptions } from './node/tunnel.ts';
+export { Tunnel } from './node/tunnel.ts';
+export type { TunnelEvents, TunnelOptions } from './node/tunnel-options.ts';

@@ -5,7 +5,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import type { TunnelEvents } from '../node/tunnel.ts';
+import type { TunnelEvents } from '../node/tunnel-options.ts';
 import { ApiError } from './errors.ts';
 import { EventLog } from './event-log.ts';
 import { type ApiSource, EVENT_NAMES } from './source.ts';

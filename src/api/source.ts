@@ -1,7 +1,8 @@
 /** What the API serves: a tunnel's facts, its events, and the two things that a person may ask of it. */
 
 import type { EventEmitter } from 'node:events';
-import type { Tunnel, TunnelEvents } from '../node/tunnel.ts';
+import type { Tunnel } from '../node/tunnel.ts';
+import type { TunnelEvents } from '../node/tunnel-options.ts';
 
 /** A `Tunnel`, or whatever stands in for one while there is none. */
 export type ApiSource = Pick<Tunnel, 'status' | 'probe' | 'acceptExit'> & EventEmitter<TunnelEvents>;

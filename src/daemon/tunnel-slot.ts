@@ -5,7 +5,8 @@ import { type ApiSource, EVENT_NAMES } from '../api/source.ts';
 import { SluiceError } from '../core/base/errors.ts';
 import { VERSION } from '../core/base/version.ts';
 import type { ProbeStatus, Reason, StatusSnapshot } from '../node/status.ts';
-import type { Tunnel, TunnelEvents } from '../node/tunnel.ts';
+import type { Tunnel } from '../node/tunnel.ts';
+import type { TunnelEvents } from '../node/tunnel-options.ts';
 
 export const STARTING: Reason = {
   code: 'starting',

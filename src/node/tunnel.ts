@@ -6,77 +6,32 @@
 import { EventEmitter } from 'node:events';
 import type * as undici from 'undici';
 import type { Endpoint } from '../core/base/address.ts';
-import { formatEndpoint, formatIp, sameEndpoint } from '../core/base/address.ts';
+import { formatEndpoint, sameEndpoint } from '../core/base/address.ts';
 import type { Crypto } from '../core/base/crypto.ts';
 import { ERRORS, type ErrorCode, SluiceError } from '../core/base/errors.ts';
-import { elapsedMs, type Instant } from '../core/base/instant.ts';
+import type { Instant } from '../core/base/instant.ts';
 import { VERSION } from '../core/base/version.ts';
 import type { GuardOutput } from '../core/guard/guard.ts';
 import { restoreGuard, serialiseGuard } from '../core/guard/memory.ts';
-import type { GuardReason } from '../core/guard/policy.ts';
-import type { TunnelConfiguration, TunnelEvent } from '../core/tunnel/messages.ts';
+import type { TunnelEvent } from '../core/tunnel/messages.ts';
 import { TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
-import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
 import type { ClientDriver } from './client-driver.ts';
 import { Clients } from './clients.ts';
 import { systemClock } from './clock.ts';
-import { type CryptoName, selectCrypto } from './crypto/select.ts';
+import { type Configuration, machineConfiguration, publicKeyOf, withTimestamps } from './configurations.ts';
+import { selectCrypto } from './crypto/select.ts';
 import { InlineEngine } from './inline-engine.ts';
-import { guardSettings, type KillswitchOptions } from './killswitch.ts';
-import { PortForward, type PortForwardOptions } from './port-forward.ts';
-import { Probe, type ProbeOptions } from './probe.ts';
+import { guardSettings } from './killswitch.ts';
+import { linkStatus } from './link-status.ts';
+import { PortForward } from './port-forward.ts';
+import { Probe } from './probe.ts';
 import { systemRandom } from './random.ts';
 import { ServerLink } from './server-link.ts';
 import { SocketLayer } from './socket-layer.ts';
 import { openStateFolder, type StateFolder } from './state-folder.ts';
 import type { ProbeStatus, Reason, StatusSnapshot, TunnelState } from './status.ts';
-import { openTimestampState, type TimestampState } from './timestamp-state.ts';
+import type { TunnelEvents, TunnelOptions } from './tunnel-options.ts';
 import { openDgramPort } from './udp-port.ts';
-
-export interface TunnelOptions {
-  /** What `parseWireGuardConfig` returned. */
-  readonly wireguard: WireGuardConfig;
-  /** Taken in this order when the server stays silent; `wireguard` is taken again when it is well. Each may have a key of its own. */
-  readonly fallback?: readonly WireGuardConfig[];
-  /**
-   * A folder for what must survive a restart: the last handshake timestamp, a leak that was found, the exits that were learnt, the transfers
-   * that were paused. One tunnel for each key and folder. Without it, nothing is kept.
-   */
-  readonly stateDir?: string;
-  /** A port of the exit that leads here: `net` servers and UDP sockets opened with `{ forwarded: true }`. Default none. */
-  readonly portForward?: PortForwardOptions;
-  readonly killswitch?: KillswitchOptions;
-  /** Watches the address that the world sees. */
-  readonly probe?: ProbeOptions;
-  /** Forces one crypto backend; by default the fastest that passes its self-test. */
-  readonly crypto?: CryptoName;
-  /** Closes the tunnel when aborted. */
-  readonly signal?: AbortSignal;
-}
-
-export interface TunnelEvents {
-  state: [{ readonly state: TunnelState; readonly reason: Reason | null }];
-  handshake: [{ readonly endpoint: string; readonly count: number }];
-  /** The server is tried, or found, at this address now. */
-  'endpoint.changed': [{ readonly endpoint: string }];
-  /** Traffic is held back, for one more reason than before; `reasons` are all. */
-  'killswitch.engaged': [{ readonly reasons: readonly GuardReason[] }];
-  'killswitch.released': [];
-  /** A probe of the exit address is over. */
-  probe: [ProbeStatus];
-  /** The forwarded port is this one now, and was another one, or none. */
-  'port.mapped': [{ readonly port: number }];
-  'port.lost': [{ readonly reason: Reason }];
-  /** The killswitch paused a transfer of an attached client, or has resumed it. */
-  'client.paused': [{ readonly client: string; readonly transfer: string }];
-  'client.resumed': [{ readonly client: string; readonly transfer: string }];
-  /** A client has applied and announced this port; `null`: that none leads to it. */
-  'client.port': [{ readonly client: string; readonly port: number | null }];
-}
-
-const DEFAULT_MTU = 1420;
-/** Keeps NAT mappings and the session alive where the `.conf` says nothing; an explicit 0 is honoured. */
-const DEFAULT_KEEPALIVE_SECONDS = 25;
 
 export class Tunnel extends EventEmitter<TunnelEvents> {
   readonly #configurations: readonly Configuration[];
@@ -283,33 +238,21 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
 
   status(): StatusSnapshot {
     const now = systemClock.now();
-    const { mtu, peers, device, host, guard, configuration } = this.#machine;
-    const { wireguard } = this.#configurations[configuration]!;
-    const lastHandshakeAt = latest(peers.map((peer) => peer.lastHandshakeAt));
-    const ageMs = lastHandshakeAt === undefined ? undefined : elapsedMs(lastHandshakeAt, now);
+    const { host, guard, configuration } = this.#machine;
     return {
       version: VERSION,
       enabled: !guard.policy.killswitch.reasons.includes('user'),
       state: this.#told,
       since: new Date(this.#since).toISOString(),
       reason: this.#reason ?? (this.#told === 'connected' ? this.#imperfection(now) : null),
-      tunnel: {
-        endpoint: this.#endpoint ? formatEndpoint(this.#endpoint) : null,
-        addresses: wireguard.addresses.map(({ address, bits }) => `${formatIp(address)}/${bits}`),
-        dns: wireguard.dns.map(formatIp),
-        mtu,
+      tunnel: linkStatus(this.#machine, {
+        wireguard: this.#configurations[configuration]!.wireguard,
+        endpoint: this.#endpoint,
         handshakes: this.#handshakes,
-        handshakeAgeSeconds: ageMs === undefined ? null : Math.round(ageMs / 100) / 10,
-        rxBytes: sum(peers.map((peer) => peer.rxBytes)),
-        txBytes: sum(peers.map((peer) => peer.txBytes)),
-        drops: {
-          ...device.drops.toJSON(),
-          ...host.drops.toJSON(),
-          ...this.#machine.drops.toJSON(),
-          ...this.#portForward.lease.drops.toJSON(),
-        },
+        leaseDrops: this.#portForward.lease.drops,
         crypto: this.#crypto.name,
-      },
+        now,
+      }),
       killswitch: guard.policy.killswitch,
       probe: this.#probe.status(now),
       portForward: this.#portForward.status(now),
@@ -420,52 +363,10 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   }
 }
 
-interface Configuration {
-  readonly wireguard: WireGuardConfig;
-  readonly timestamps: TimestampState;
-}
-
 interface Opened {
   readonly crypto: Crypto;
   readonly state: StateFolder;
   readonly configurations: readonly Configuration[];
-}
-
-function publicKeyOf({ privateKey }: WireGuardConfig, crypto: Crypto): Uint8Array {
-  const identity = crypto.keyPair(privateKey);
-  identity.wipe();
-  return identity.publicKey;
-}
-
-/** Configurations with the same key share its timestamps. */
-async function withTimestamps(
-  configs: readonly WireGuardConfig[],
-  crypto: Crypto,
-  stateDir: string | undefined,
-): Promise<readonly Configuration[]> {
-  const byKey = new Map<string, Promise<TimestampState>>();
-  return Promise.all(
-    configs.map(async (wireguard) => {
-      const publicKey = publicKeyOf(wireguard, crypto);
-      const opened = byKey.get(publicKey.join()) ?? openTimestampState(publicKey, stateDir);
-      byKey.set(publicKey.join(), opened);
-      return { wireguard, timestamps: await opened };
-    }),
-  );
-}
-
-/** Endpoints come later, when their names are looked up. */
-function machineConfiguration({ privateKey, peers, addresses, dns, mtu }: WireGuardConfig): TunnelConfiguration {
-  return {
-    privateKey,
-    peers: peers.map(({ endpoint: _, persistentKeepaliveSeconds = DEFAULT_KEEPALIVE_SECONDS, ...peer }) => ({
-      ...peer,
-      persistentKeepaliveSeconds,
-    })),
-    addresses: addresses.map(({ address }) => address),
-    dnsServers: dns,
-    mtu: mtu ?? DEFAULT_MTU,
-  };
 }
 
 function reason(code: ErrorCode, message: string): Reason {
@@ -483,12 +384,4 @@ function nextState(tunnel: Tunnel, signals: readonly AbortSignal[]): Promise<voi
     tunnel.on('state', settle);
     for (const signal of signals) signal.addEventListener('abort', settle);
   });
-}
-
-function latest(times: readonly (Instant | undefined)[]): Instant | undefined {
-  return times.reduce((a, b) => (a === undefined || (b !== undefined && b > a) ? b : a), undefined);
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

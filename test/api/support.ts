@@ -8,7 +8,7 @@ import { type ListenAddress, parseListen } from '../../src/api/listen.ts';
 import { ApiServer } from '../../src/api/server.ts';
 import type { ApiSource } from '../../src/api/source.ts';
 import type { ProbeStatus, StatusSnapshot, TunnelState } from '../../src/node/status.ts';
-import type { TunnelEvents } from '../../src/node/tunnel.ts';
+import type { TunnelEvents } from '../../src/node/tunnel-options.ts';
 
 export const KEY = 'a-key-of-the-tests-with-32-letters';
 
