@@ -20,6 +20,8 @@ export const DNS = ip('10.66.0.53');
 export class TunnelWorld {
   now: Instant = instant(0);
   silent = false;
+  /** Datagrams that left the client. */
+  datagrams = 0;
   /** Another one may take its place. */
   server: End;
   readonly client: TunnelMachine;
@@ -62,6 +64,7 @@ export class TunnelWorld {
       this.#burst.clear();
       this.client.transmit(this.#burst, this.now);
       const sent = Array.from({ length: this.#burst.count }, (_, i) => Uint8Array.from(this.#burst.datagram(i)));
+      this.datagrams += sent.length;
       this.server.now = this.now;
       if (!this.silent) for (const bytes of sent) this.server.feed(bytes, A_OUTER);
       while (this.server.outbox.length > 0) {

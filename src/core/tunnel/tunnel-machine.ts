@@ -134,8 +134,11 @@ export class TunnelMachine {
 
   /** A person switches the VPN off or on; on again, it begins with a handshake. */
   setEnabled(enabled: boolean, now: Instant): void {
-    if (!enabled) this.#search.stop();
     this.mutateGuard((guard) => guard.setEnabled(enabled, now), now);
+    if (!enabled) {
+      this.#search.stop();
+      for (const peer of this.#peers) this.device.disconnect(peer);
+    }
     if (enabled && this.#exit) this.device.initiate(this.#exit, now);
     if (enabled) this.start(now);
     this.#drainDevice(now);

@@ -163,6 +163,15 @@ export class Device {
     this.#handshakes.initiate(peer, now);
   }
 
+  /** Ends the session and forgets its keys: nothing is sent to this peer before `initiate` or a packet that is for it. */
+  disconnect(peer: Peer): void {
+    const { lastHandshakeSentAt } = peer;
+    peer.reset();
+    // Initiations keep their distance across it.
+    peer.lastHandshakeSentAt = lastHandshakeSentAt;
+    this.#handshakes.introduce(peer);
+  }
+
   /** The host's addresses or routes changed: peers are told where we are now, by a handshake. */
   networkChanged(now: Instant): void {
     for (const peer of this.peers) if (peer.endpoint && peer.keypairs.current) this.#handshakes.initiate(peer, now);

@@ -220,4 +220,28 @@ describe('a person who switches the VPN off', () => {
     expect(world.policy.state).toBe('connected');
     expect(world.arrived()).toContain('203.0.113.80:6881');
   });
+
+  it('ends the session too: not even a keepalive leaves, for hours', () => {
+    world.open();
+    world.pass(60);
+    world.client.setEnabled(false, world.now);
+    world.turn();
+    const before = world.datagrams;
+    world.pass(7_200);
+    expect(world.datagrams).toBe(before);
+    world.client.setEnabled(true, world.now);
+    world.turn();
+    expect(world.policy.state).toBe('connected');
+  });
+
+  it('keeps five seconds between initiations however often it is switched', () => {
+    world.silent = true;
+    world.open();
+    for (let i = 0; i < 100; i++) {
+      world.client.setEnabled(i % 2 === 1, world.now);
+      world.pass(0.1);
+    }
+    // One at the start, and one in each five seconds.
+    expect(world.datagrams).toBeLessThanOrEqual(3);
+  });
 });
