@@ -10,7 +10,7 @@
  * a sender who knows our public key is sent a cookie, a limited number of times.
  */
 
-import { type Endpoint, type Prefix, prefix, sameIp } from '../base/address.ts';
+import { type Endpoint, type Prefix, prefix, sameEndpoint, sameIp } from '../base/address.ts';
 import type { Burst } from '../base/burst.ts';
 import { compareBytes } from '../base/bytes.ts';
 import { type Crypto, KEY_LENGTH, type Random } from '../base/crypto.ts';
@@ -114,6 +114,8 @@ export class Device {
       this.#allow(peer, allowedIps);
     }
     if (endpoint) {
+      // The pause between handshake messages protects whom they go to, and that is somebody else now.
+      if (!peer.endpoint || !sameEndpoint(endpoint, peer.endpoint)) peer.lastHandshakeSentAt = undefined;
       peer.endpoint = endpoint;
       peer.endpointConfigured = true;
       this.#transport.releaseStaged(peer, now);

@@ -15,20 +15,20 @@ import {
   ZERO_KEYS_AFTER_TIME,
 } from './constants.ts';
 
-/** The slots of the deadline table. */
+/** The slots of the deadline table. Of several that are due, as after a sleep, what ends comes before what begins. */
 const TIMERS = {
-  /** An initiation is unanswered, or one was asked for too early: send the next. */
-  retryHandshake: 0,
-  /** Data was received and nothing sent since: send an empty packet. */
-  passiveKeepalive: 1,
-  /** Data was sent and nothing received since: the session may be dead, start a handshake. */
-  newHandshake: 2,
-  /** Nothing authenticated went either way: send an empty packet, so that NATs keep the path. */
-  persistentKeepalive: 3,
   /** The current session reaches the end of its life: tell the owner. */
-  sessionEnd: 4,
+  sessionEnd: 0,
   /** No new session for long: forget all keys. */
-  zeroKeys: 5,
+  zeroKeys: 1,
+  /** An initiation is unanswered, or one was asked for too early: send the next. */
+  retryHandshake: 2,
+  /** Data was received and nothing sent since: send an empty packet. */
+  passiveKeepalive: 3,
+  /** Data was sent and nothing received since: the session may be dead, start a handshake. */
+  newHandshake: 4,
+  /** Nothing authenticated went either way: send an empty packet, so that NATs keep the path. */
+  persistentKeepalive: 5,
 } as const;
 
 export type TimerName = keyof typeof TIMERS;

@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { instant } from '../../../src/core/base/instant.ts';
 import { fromReference, REFERENCE_OUTER, Rig, toReference } from '../../support/reference-rig.ts';
-import { advance, aToB, bToA, connectedPair, type End, exchange, pair } from '../../support/wireguard-ends.ts';
+import {
+  A_OUTER,
+  advance,
+  aToB,
+  B_OUTER,
+  bToA,
+  connectedPair,
+  type End,
+  exchange,
+  pair,
+} from '../../support/wireguard-ends.ts';
 
 const INITIATION = 1;
 
@@ -180,6 +190,24 @@ describe('initiations and their retries', () => {
     expect(first).toBeLessThan(6_334);
   });
 
+  it('F5: an owner who gives the peer another address has it tried at once, and the same one not (W§6.1)', () => {
+    const { a, toB } = pair();
+    a.device.initiate(toB, a.now);
+    a.drain();
+    expect(sentTypes(a)).toEqual([INITIATION]);
+    a.advanceTo(1_000);
+    for (const [endpoint, sent] of [
+      [B_OUTER, []],
+      [A_OUTER, [INITIATION]],
+      [A_OUTER, []],
+    ] as const) {
+      a.device.updatePeer(toB, { endpoint: { ...endpoint } }, a.now);
+      a.device.initiate(toB, a.now);
+      a.drain();
+      expect(sentTypes(a)).toEqual(sent);
+    }
+  });
+
   it('F6: a retry comes after 5 s and up to a third of a second more, twenty initiations in all (W§6.4)', () => {
     const { a, toB } = pair();
     a.send(aToB('x'));
@@ -298,6 +326,18 @@ describe('keepalives and dead sessions', () => {
     rig.feed(session.seal(2n, fromReference('x')));
     rig.feed(session.seal(3n, fromReference('x')));
     expect(times(rig.end, 4, 100_000)).toEqual([10_000, 20_000]);
+  });
+
+  it('E5: of keys to forget and an initiation to make, both due after a long sleep, the keys come first, so that the initiation can be answered (W§6.3)', () => {
+    const { a, b } = connectedPair({ a: { persistentKeepaliveSeconds: 25 } });
+    const handshakes = (): number => a.events.filter(({ kind }) => kind === 'handshake').length;
+    a.stallUntil(3_600_000);
+    b.stallUntil(3_600_000);
+    a.device.handleTimeout(a.now);
+    a.drain();
+    const before = handshakes();
+    exchange(a, b);
+    expect(handshakes()).toBe(before + 1);
   });
 
   it('F9: persistent keepalives count from the last authenticated packet, sent or received (W§6.5)', () => {
