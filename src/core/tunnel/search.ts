@@ -4,11 +4,12 @@
  */
 
 import type { Random } from '../base/crypto.ts';
-import type { Instant } from '../base/instant.ts';
-import type { Fault } from '../guard/guard.ts';
+import { elapsedMs, type Instant } from '../base/instant.ts';
+import type { Fault, LinkFacts } from '../guard/guard.ts';
 import { KeySharing } from '../guard/key-sharing.ts';
 import { explain } from '../guard/reasons.ts';
 import { Reconnect, type ReconnectOutput } from '../guard/reconnect.ts';
+import { KEEPALIVE_TIMEOUT, REKEY_TIMEOUT } from '../wireguard/constants.ts';
 
 export interface SearchOptions {
   readonly random: Random;
@@ -25,8 +26,8 @@ export type SearchOutput =
   /** For the guard. */
   | { readonly kind: 'fault'; readonly fault: Fault | undefined };
 
-/** The third initiation follows two without an answer. One may get lost, and a fresh look-up may lead to another server. */
-const SEARCH_FROM_ATTEMPT = 3;
+/** For so long initiations are unanswered until a fresh look-up is worth its while: two, since one may get lost. */
+const UNANSWERED_MS = 2 * REKEY_TIMEOUT;
 
 export class Search {
   /** For the answers to its outputs. */
@@ -65,9 +66,16 @@ export class Search {
     if (this.#active) this.reconnect.handleConnected(now);
   }
 
-  /** This initiation in a series goes out without an answer to those before it. */
-  handleUnanswered(attempt: number, now: Instant): void {
-    if (attempt >= SEARCH_FROM_ATTEMPT) this.handleSilence(now);
+  /**
+   * After each turn of the device. Time counts and not attempts: traffic on a session that is due for another asks for a handshake
+   * with every packet, and each time a new series of attempts begins.
+   */
+  handleLink({ initiationUnansweredSince, dataUnansweredSince }: LinkFacts, now: Instant): void {
+    if (initiationUnansweredSince === undefined) return;
+    // Where content had been unanswered for longer than an answer takes (§6.5), the lost initiation is not the first sign.
+    const silent =
+      dataUnansweredSince !== undefined && initiationUnansweredSince - dataUnansweredSince > KEEPALIVE_TIMEOUT;
+    if (elapsedMs(initiationUnansweredSince, now) >= (silent ? REKEY_TIMEOUT : UNANSWERED_MS)) this.handleSilence(now);
   }
 
   /** Nothing comes from the server any more. */

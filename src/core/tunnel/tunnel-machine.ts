@@ -259,6 +259,9 @@ export class TunnelMachine {
     }
     this.guard.handleLink(exit, now);
     this.#followGuard(now);
+    if (exit.initiationUnansweredSince === undefined) return;
+    this.#search.handleLink(exit, now);
+    this.#settleSearch(now);
   }
 
   #followGuard(now: Instant): void {
@@ -301,16 +304,12 @@ export class TunnelMachine {
     this.#tellGuard(now);
   }
 
-  /** A tunnel never gives up: after a series of initiations in vain comes the next, and early on a search for a better way. */
-  #handleSilence(
-    output: Extract<DeviceOutput, { readonly kind: 'handshake-retry' | 'handshake-failed' }>,
-    now: Instant,
-  ): void {
-    const failed = output.kind === 'handshake-failed';
+  /** A tunnel never gives up: after a series of initiations in vain comes the next. */
+  #handleFailure({ peer, reason }: Extract<DeviceOutput, { readonly kind: 'handshake-failed' }>, now: Instant): void {
     if (this.guard.policy.state === 'disabled') return;
-    if (failed && output.reason === 'no-answer') this.device.initiate(output.peer, now);
-    if (output.peer !== this.#exit) return;
-    this.#search.handleUnanswered(failed ? Number.POSITIVE_INFINITY : output.attempt, now);
+    if (reason === 'no-answer') this.device.initiate(peer, now);
+    if (peer !== this.#exit) return;
+    this.#search.handleSilence(now);
     this.#settleSearch(now);
   }
 
@@ -388,7 +387,7 @@ export class TunnelMachine {
   #drainDevice(now: Instant): void {
     for (let output = this.device.nextOutput(); output; output = this.device.nextOutput()) {
       if (output.kind === 'handshake') this.#lease?.handleHandshake(now);
-      if (output.kind === 'handshake-retry' || output.kind === 'handshake-failed') this.#handleSilence(output, now);
+      if (output.kind === 'handshake-failed') this.#handleFailure(output, now);
       if (output.kind !== 'datagram') this.#events.push(output);
       else if (!this.#datagrams.push(output)) this.drops.count('transmit-queue-full');
     }

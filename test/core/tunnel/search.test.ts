@@ -5,7 +5,7 @@ import { RESUME_WAIT_MS } from '../../../src/core/tunnel/clients-order.ts';
 import type { TunnelEvent } from '../../../src/core/tunnel/messages.ts';
 import { ScriptedLease } from '../../support/scripted-lease.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
-import { DNS, TunnelWorld } from '../../support/tunnel-world.ts';
+import { DNS, REMOTE, TunnelWorld } from '../../support/tunnel-world.ts';
 import { B_OUTER, End, net } from '../../support/wireguard-ends.ts';
 
 const SERVER = B_OUTER.address;
@@ -96,6 +96,19 @@ describe('a tunnel whose server falls silent', () => {
     world.pass(27);
     expect(asked()[0]).toBe('resolve 0');
     expect(world.policy.flow).toBe('open');
+  });
+
+  it('is looked for as soon if the session is due for another anyway, and every packet asks for a handshake', () => {
+    world.pass(119);
+    world.client.handleCommand({ kind: 'udp-bind', socket: 9, family: 4, port: 0 }, world.now);
+    world.silent = true;
+    for (let second = 0; second < 12; second++) {
+      const bytes = new Uint8Array(10);
+      world.client.handleCommand({ kind: 'udp-send', socket: 9, to: REMOTE, bytes }, world.now);
+      world.turn();
+      world.pass(1);
+    }
+    expect(asked()).toEqual(['resolve 0']);
   });
 
   it('is not looked for when a single initiation got lost', () => {
