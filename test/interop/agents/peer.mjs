@@ -13,6 +13,7 @@ let tunnel;
 const stack = () => tunnel?.net ?? net;
 const datagrams = () => tunnel?.dgram ?? dgram;
 const held = [];
+let heardAt = Number.NEGATIVE_INFINITY;
 
 serve({
   async open({ conf, timeoutMs = 20_000, stateDir }) {
@@ -81,6 +82,13 @@ serve({
     socket.close();
     return { lost };
   },
+  /** Sends a datagram every 100 ms to an echo, from now on; `heard` tells how many milliseconds ago the last answer came. */
+  async ask({ host, port }) {
+    const socket = datagrams().createSocket('udp4');
+    socket.on('message', () => (heardAt = performance.now()));
+    setInterval(() => socket.send('anybody there?', port, host), 100);
+  },
+  heard: () => ({ msAgo: performance.now() - heardAt }),
   /** The error code of a connection attempt, or null if it succeeded. */
   connectError: ({ host, port, timeoutMs = 10_000 }) =>
     new Promise((resolve) => {
