@@ -22,6 +22,8 @@ export class TunnelWorld {
   silent = false;
   /** Datagrams that left the client. */
   datagrams = 0;
+  /** Theirs, in bytes. */
+  readonly lengths: Set<number> = new Set();
   /** Another one may take its place. */
   server: End;
   readonly client: TunnelMachine;
@@ -65,6 +67,7 @@ export class TunnelWorld {
       this.client.transmit(this.#burst, this.now);
       const sent = Array.from({ length: this.#burst.count }, (_, i) => Uint8Array.from(this.#burst.datagram(i)));
       this.datagrams += sent.length;
+      for (const { length } of sent) this.lengths.add(length);
       this.server.now = this.now;
       if (!this.silent) for (const bytes of sent) this.server.feed(bytes, A_OUTER);
       while (this.server.outbox.length > 0) {

@@ -242,7 +242,8 @@ export class TunnelMachine {
   /** The next packet that may leave; 0 if there is none. */
   #nextPacket(buffer: Uint8Array, offset: number, now: Instant): number {
     const { flow } = this.#gate;
-    if (flow === 'closed') return 0;
+    // Held, what a connection has to send stays in it: nobody would hear it, and then it leaves with the first handshake.
+    if (flow === 'closed' || flow === 'hold') return 0;
     let length = this.host.nextPacket(buffer, offset, now);
     while (flow === 'probe' && length > 0 && !this.#gate.passes(buffer, offset))
       length = this.host.nextPacket(buffer, offset, now);

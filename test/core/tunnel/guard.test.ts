@@ -139,6 +139,20 @@ describe('a silent server', () => {
     expect(world.client.host.counts().tcp).toBe(2);
   });
 
+  it('is sent nothing but initiations once it is noticed; what was held leaves with the next handshake (F16)', () => {
+    world.connect(1);
+    world.silent = true;
+    world.connect(2);
+    while (world.policy.flow === 'open') world.pass(0.1);
+    world.lengths.clear();
+    world.pass(60);
+    expect(world.lengths).toEqual(new Set([148])); // §5.4.2
+    world.silent = false;
+    world.arrived();
+    world.pass(16);
+    expect(world.arrived()).toContain('203.0.113.80:6881');
+  });
+
   it('is not noticed with the killswitch off: nothing waits', () => {
     world = new TunnelWorld({ killswitch: false }).open();
     world.silent = true;
