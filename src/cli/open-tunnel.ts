@@ -3,16 +3,15 @@
 import { ERRORS, type ErrorCode, SluiceError } from '../core/base/errors.ts';
 import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
 import type { Tunnel } from '../node/tunnel.ts';
+import type { TunnelOptions } from '../node/tunnel-options.ts';
 import type { Reporter } from './progress/reporter.ts';
 
 /** REKEY_ATTEMPT_TIME is 90 s, but a person wants to know sooner: six handshakes unanswered say enough. */
 const READY_TIMEOUT_MS = 30_000;
 
-export interface OpenOptions {
+export interface OpenOptions extends Pick<TunnelOptions, 'killswitch' | 'portForward' | 'probe' | 'stateDir'> {
   readonly reporter: Reporter;
   readonly stop: AbortSignal;
-  /** Absent: nothing is kept between runs. */
-  readonly stateDir?: string;
   /** How long to wait for the first handshake, in milliseconds. */
   readonly timeoutMs?: number;
 }
@@ -23,8 +22,8 @@ export interface OpenOptions {
  */
 export async function openTunnel(wireguard: WireGuardConfig, options: OpenOptions): Promise<Tunnel> {
   const { Tunnel } = await import('../node/tunnel.ts');
-  const { reporter, stop, stateDir, timeoutMs = READY_TIMEOUT_MS } = options;
-  const tunnel = await Tunnel.open({ wireguard, ...(stateDir === undefined ? {} : { stateDir }) });
+  const { reporter, stop, timeoutMs = READY_TIMEOUT_MS, ...tunnelOptions } = options;
+  const tunnel = await Tunnel.open({ wireguard, ...tunnelOptions });
   let up = false;
   tunnel.on('state', ({ state, reason }) => {
     // The first `connected` is told below; what keeps it away is told at once, long before patience ends.

@@ -5,7 +5,7 @@ import { EXIT, stoppedBy } from '../exit-code.ts';
 import { createReporter } from '../progress/reporter.ts';
 
 const MIB = 1024 * 1024;
-const DEFAULT_SIZE_MIB = 64;
+const DEFAULT_SIZE_MIB = 32;
 const LARGEST_SIZE_MIB = 4096;
 
 export const demo: Command = {
@@ -14,13 +14,15 @@ export const demo: Command = {
   operands: [],
   options: {
     size: { value: 'MIB', help: `How much to download, in MiB; ${DEFAULT_SIZE_MIB} by default.` },
-    json: { help: 'Print one JSON object per line: act, connected, metadata, progress, summary.' },
+    json: {
+      help: 'Print one JSON object per line: act, connected, port, peer, metadata, progress, state, leak, released, cut, silence, recovered, summary.',
+    },
   },
   details: [
-    'Starts the built-in VPN provider on loopback, and behind it a small internet with a BitTorrent tracker and seeders, whose addresses exist nowhere else. Then downloads a generated torrent through the tunnel and verifies its SHA-256. Nothing leaves this host, and what was downloaded is deleted in the end.',
+    'Starts the built-in VPN provider on loopback, and behind it a small internet with a BitTorrent tracker and seeders, whose addresses exist nowhere else. Then downloads a generated torrent through the tunnel. On the way a port is forwarded and a peer comes in through it, the exit address changes and the leak is caught, the tunnel is cut and heals with another port; each time transfers pause and go on from where they were. In the end the SHA-256 is verified. An act that does not show what it promises ends the demo with an error. Nothing leaves this host, and what was downloaded is deleted in the end.',
   ],
   examples: [
-    { command: 'sluice demo', what: 'Takes some seconds' },
+    { command: 'sluice demo', what: 'Takes half a minute' },
     { command: 'sluice demo --size 8 --json', what: 'A quick check for a script' },
   ],
   exitCodes: [EXIT.failed, EXIT.tunnelDown, EXIT.interrupted, EXIT.terminated],

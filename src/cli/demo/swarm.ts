@@ -1,14 +1,17 @@
 /** The swarm behind the demo's provider: a tracker and seeders on hosts of the virtual internet, each with its own sockets. */
 
 import { once } from 'node:events';
+import { join } from 'node:path';
 import type { Sandbox } from '../../sandbox/index.ts';
-import { createTracker, createWebTorrent } from '../../torrent/webtorrent.ts';
+import { type Announce, createTracker, createWebTorrent, type WebTorrentClient } from '../../torrent/webtorrent.ts';
 
 export interface Swarm {
   /** The .torrent file of what the seeders have. */
   readonly torrentFile: Uint8Array;
   /** Addresses of the seeders; they exist in the virtual internet only. */
   readonly seeders: readonly string[];
+  /** What the tracker has heard, the latest last. */
+  readonly announces: readonly Announce[];
   close(): Promise<void>;
 }
 
@@ -21,7 +24,7 @@ export async function gatherSwarm(sandbox: Sandbox, path: string, seeders: numbe
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    const trackers = await startTracker(sandbox, closers);
+    const { trackers, announces } = await startTracker(sandbox, closers);
     const addresses: string[] = [];
     let torrentFile: Uint8Array | undefined;
     for (let index = 1; index <= seeders; index++) {
@@ -29,24 +32,69 @@ export async function gatherSwarm(sandbox: Sandbox, path: string, seeders: numbe
       addresses.push(host.address);
       closers.push(() => host.close());
       const client = await createWebTorrent(host, { dht: false });
-      closers.push(() => new Promise((resolve) => client.destroy(() => resolve())));
+      closers.push(() => destroyClient(client));
       const torrent = client.seed(path, { announce: trackers });
       await once(torrent, 'seed');
       torrentFile ??= torrent.torrentFile;
     }
-    return { torrentFile: torrentFile!, seeders: addresses, close };
+    return { torrentFile: torrentFile!, seeders: addresses, announces, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** Its announce URLs. */
-async function startTracker(sandbox: Sandbox, closers: (() => Promise<void>)[]): Promise<string[]> {
+/** A peer that knows of nobody but one address, and dials it. */
+export interface Outsider {
+  readonly address: string;
+  /** Whether that address has answered in BitTorrent. */
+  isConnected(): boolean;
+  close(): Promise<void>;
+}
+
+/** So that it takes next to nothing of the narrow line. */
+const OUTSIDER_BYTES_PER_SECOND = 32_768;
+
+/** `peer` is `ip:port`; what arrives goes into `folder`. */
+export async function dialFromOutside(
+  sandbox: Sandbox,
+  { torrentFile }: Swarm,
+  peer: string,
+  folder: string,
+): Promise<Outsider> {
+  const host = sandbox.addHost();
+  const client = await createWebTorrent(host, {
+    dht: false,
+    tracker: false,
+    utPex: false,
+    downloadLimit: OUTSIDER_BYTES_PER_SECOND,
+  });
+  const torrent = client.add(torrentFile, { path: join(folder, 'outsider') });
+  torrent.on('infoHash', () => torrent.addPeer(peer));
+  return {
+    address: host.address,
+    isConnected: () => torrent.numPeers > 0,
+    async close() {
+      await destroyClient(client);
+      await host.close();
+    },
+  };
+}
+
+export async function destroyClient(client: WebTorrentClient): Promise<void> {
+  if (!client.destroyed) await new Promise((resolve) => client.destroy(resolve));
+}
+
+async function startTracker(
+  sandbox: Sandbox,
+  closers: (() => Promise<void>)[],
+): Promise<{ readonly trackers: string[]; readonly announces: readonly Announce[] }> {
   const name = 'tracker.sluice.test';
   const host = sandbox.addHost({ name });
   closers.push(() => host.close());
   const tracker = await createTracker(host, { http: TRACKER_PORT, udp: TRACKER_PORT });
   closers.push(() => tracker.close());
-  return ['udp', 'http'].map((protocol) => `${protocol}://${name}:${TRACKER_PORT}/announce`);
+  const announces: Announce[] = [];
+  tracker.on('announce', (announce) => announces.push(announce));
+  return { trackers: ['udp', 'http'].map((protocol) => `${protocol}://${name}:${TRACKER_PORT}/announce`), announces };
 }

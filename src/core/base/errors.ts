@@ -30,6 +30,7 @@ export const ERRORS = {
   ERR_WEBTORRENT_SHAPE: 'Install the versions this release was built with, or report it.',
   ERR_TORRENT: 'Check the magnet link or the .torrent file.',
   ERR_STORAGE: 'Check free space and permissions of the download folder.',
+  ERR_DEMO: 'Try again on a quieter machine; if it happens again, please report it with everything above.',
   ERR_CLOSED: 'Open a new tunnel.',
   ERR_API_LISTEN:
     'If it is a Sluice daemon, “sluice status” shows it; else name another address with --listen or SLUICE_API_LISTEN.',
