@@ -128,7 +128,7 @@ async function daemon() {
       { SLUICE_PROBE_ENABLED: 'false' },
       { listen: '127.0.0.1:0', stateDir: env.LATENCY_STATE_DIR },
     ),
-    wireguard: parseWireGuardConfig(env.LATENCY_CONF),
+    configurations: [parseWireGuardConfig(env.LATENCY_CONF)],
     log: createLog(() => {}, { level: 'info', format: 'json', colour: false, redactor }),
     redactor,
   });

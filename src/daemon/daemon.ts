@@ -20,8 +20,8 @@ import { STARTING, TunnelSlot, UNCONFIGURED } from './tunnel-slot.ts';
 
 export interface DaemonOptions {
   readonly settings: Settings;
-  /** Absent: everything stays blocked. */
-  readonly wireguard: WireGuardConfig | undefined;
+  /** The first one, and those to fall back to. None: everything stays blocked. */
+  readonly configurations: readonly WireGuardConfig[];
   readonly log: Logger;
   /** Told of every secret before anything is logged. */
   readonly redactor: Redactor;
@@ -44,8 +44,9 @@ export class Daemon {
    * Resolves when the API answers; the tunnel connects meanwhile. Throws `ERR_STATE_DIR`, `ERR_STATE_LOCKED`, `ERR_API_KEY`,
    * `ERR_API_LISTEN` or `ERR_CONFIG_VALUE`, with nothing left open.
    */
-  static async start({ settings, wireguard, log, redactor }: DaemonOptions): Promise<Daemon> {
+  static async start({ settings, configurations, log, redactor }: DaemonOptions): Promise<Daemon> {
     const { stateDir } = settings.tunnel;
+    const [wireguard, ...fallback] = configurations;
     makeStateDir(stateDir);
     const apiKey = await openApiKey(stateDir);
     redactor.add(apiKey.text);
@@ -60,7 +61,7 @@ export class Daemon {
     });
     let tunnel: Tunnel | undefined;
     try {
-      tunnel = wireguard && (await openTunnel(settings, wireguard));
+      tunnel = wireguard && (await openTunnel(settings, wireguard, fallback));
       writeAddress(stateDir, api.address);
     } catch (error) {
       await tunnel?.close();
@@ -109,10 +110,14 @@ export class Daemon {
   }
 }
 
-async function openTunnel(settings: Settings, wireguard: WireGuardConfig): Promise<Tunnel> {
+async function openTunnel(
+  settings: Settings,
+  wireguard: WireGuardConfig,
+  fallback: readonly WireGuardConfig[],
+): Promise<Tunnel> {
   const { portForward, killswitch, probe } = settings;
   const { enabled, stateDir } = settings.tunnel;
-  const tunnel = await Tunnel.open({ wireguard, stateDir, portForward, killswitch, probe });
+  const tunnel = await Tunnel.open({ wireguard, fallback, stateDir, portForward, killswitch, probe });
   if (!enabled) await tunnel.setEnabled(false);
   return tunnel;
 }

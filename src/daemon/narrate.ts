@@ -27,6 +27,9 @@ export function narrate(source: ApiSource, log: Logger): void {
     if (reason.code === 'ERR_CLOSED') log.info('The forwarded port is given back.');
     else log.warn(because(reason), `The forwarded port is lost: ${reason.message}`);
   });
+  source.on('client.paused', (facts) => log.info(facts, 'The killswitch has paused a transfer.'));
+  source.on('client.resumed', (facts) => log.info(facts, 'A transfer that the killswitch had paused is resumed.'));
+  source.on('client.port', (facts) => log.info(facts, 'A torrent client announces another port.'));
 }
 
 function because(reason: Reason | null): { readonly code?: string; readonly hint?: string } {

@@ -17,7 +17,7 @@ import { stateDirOf } from './state-dir.ts';
 export interface Settings {
   readonly tunnel: { readonly enabled: boolean; readonly stateDir: string };
   /** The `.conf`; absent: nothing is configured, and nothing is sent. */
-  readonly wireguard: { readonly config?: string };
+  readonly wireguard: { readonly config?: string; readonly fallback: readonly string[] };
   readonly portForward: PortForwardOptions;
   readonly killswitch: KillswitchOptions;
   readonly probe: ProbeOptions;
@@ -35,6 +35,10 @@ interface Kind<T> {
 }
 
 const path: Kind<string> = { expected: 'a path', parse: (given) => (given === '' ? undefined : given) };
+const paths: Kind<readonly string[]> = {
+  expected: 'paths, with commas between them',
+  parse: (given) => listOf(given, path.parse),
+};
 const boolean: Kind<boolean> = {
   expected: 'true or false',
   parse: (given) => ({ true: true, false: false })[given.toLowerCase()],
@@ -47,14 +51,22 @@ const ipv4: Kind<string> = {
   expected: 'an IPv4 address',
   parse: (given) => (parseIp(given)?.family === 4 ? given : undefined),
 };
+const checkUrl: Kind<string> = {
+  expected: 'a URL with {{PORT}} in it',
+  parse: (given) => (isUrl(given.replace('{{PORT}}', '1')) && given.includes('{{PORT}}') ? given : undefined),
+};
 const urls: Kind<readonly string[]> = {
   expected: 'URLs that begin with https:// or http://, with commas between them',
-  parse: (given) => listOf(given, (url) => (/^https?:\/\/[^\s/]/.test(url) && URL.canParse(url) ? url : undefined)),
+  parse: (given) => listOf(given, (url) => (isUrl(url) ? url : undefined)),
 };
 const networks: Kind<readonly string[]> = {
   expected: 'addresses or networks such as 203.0.113.0/24, with commas between them',
   parse: (given) => listOf(given, (network) => (parsePrefix(network) ? network : undefined)),
 };
+
+function isUrl(text: string): boolean {
+  return /^https?:\/\/[^\s/]/.test(text) && URL.canParse(text);
+}
 
 function integer(from: number, to: number, unit = ''): Kind<number> {
   return {
@@ -90,6 +102,7 @@ const KEYS = {
   'tunnel.enabled': key(boolean, 'false: come up switched off; default true'),
   'tunnel.state_dir': key(path, 'the state folder; default `$XDG_STATE_HOME/sluice`, else `~/.local/state/sluice`'),
   'wireguard.config': key(path, 'the `.conf`'),
+  'wireguard.fallback': key(paths, 'further `.conf` files, taken in this order when the server stays silent'),
   'port_forward.provider': key(
     oneOf('none', 'natpmp', 'protonvpn', 'static', 'airvpn'),
     'who forwards a port; default none',
@@ -100,6 +113,7 @@ const KEYS = {
     integer(1, DAY_SECONDS, 'seconds'),
     'the longest time between renewals; default 45',
   ),
+  'port_forward.check_url': key(checkUrl, 'who is asked whether the port is reached from outside; default nobody'),
   'killswitch.enabled': key(boolean, 'default true'),
   'killswitch.stale_after_seconds': key(integer(150, DAY_SECONDS, 'seconds'), 'the age of a handshake; default 180'),
   'killswitch.silent_after_seconds': key(
@@ -196,13 +210,17 @@ function settingsOf(values: Values, env: Environment): Settings {
       enabled: values['tunnel.enabled'] ?? true,
       stateDir: values['tunnel.state_dir'] ?? stateDirOf(env),
     },
-    wireguard: defined({ config: values['wireguard.config'] }),
+    wireguard: {
+      ...defined({ config: values['wireguard.config'] }),
+      fallback: values['wireguard.fallback'] ?? [],
+    },
     portForward: {
       provider,
       ...defined({
         port: fixed ? values['port_forward.port'] : undefined,
         gateway: values['port_forward.gateway'],
         refreshSeconds: values['port_forward.refresh_seconds'],
+        checkUrl: values['port_forward.check_url'],
       }),
     },
     killswitch: defined({

@@ -168,14 +168,18 @@ describe.skipIf(!built)('sluice up', () => {
   });
 
   it('exits with 3 for a configuration that is wrong, before anything is opened', async () => {
+    const conf = await confOf(provider.addClient());
     await writeFile(join(folder, 'bad.conf'), 'hello');
     const bad = up({ args: [join(folder, 'bad.conf')] });
     expect(await bad.exit).toBe(3);
     expect(bad.err).toMatch(/bad\.conf:1: /);
+    const missing = up({ args: [conf], env: { SLUICE_WIREGUARD_FALLBACK: '/nowhere.conf' } });
+    expect(await missing.exit).toBe(3);
+    expect(missing.err).toContain('/nowhere.conf does not exist');
     const wrong = up({ env: { SLUICE_KILLSWITCH_ENABLED: 'maybe' } });
     expect(await wrong.exit).toBe(3);
     expect(wrong.err).toMatch(/^error: SLUICE_KILLSWITCH_ENABLED: expected true or false, got “maybe”\.\n/);
-    expect(await readdir(folder)).toEqual(['bad.conf']);
+    expect(await readdir(folder)).toEqual(['bad.conf', 'client.conf']);
   });
 
   it('logs a failure that nobody foresaw, and ends with 1: nothing flows without its guard', async () => {

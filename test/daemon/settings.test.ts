@@ -7,7 +7,7 @@ describe('settings of the daemon', () => {
   it('are complete without any', () => {
     expect(readSettings(env)).toEqual({
       tunnel: { enabled: true, stateDir: '/state/sluice' },
-      wireguard: {},
+      wireguard: { fallback: [] },
       portForward: { provider: 'none' },
       killswitch: {},
       probe: {},
@@ -22,9 +22,11 @@ describe('settings of the daemon', () => {
       SLUICE_TUNNEL_ENABLED: 'false',
       SLUICE_TUNNEL_STATE_DIR: '/var/sluice',
       SLUICE_WIREGUARD_CONFIG: '/etc/a.conf',
+      SLUICE_WIREGUARD_FALLBACK: '/etc/b.conf, /etc/c.conf',
       SLUICE_PORT_FORWARD_PROVIDER: 'natpmp',
       SLUICE_PORT_FORWARD_GATEWAY: '10.2.0.1',
       SLUICE_PORT_FORWARD_REFRESH_SECONDS: '30',
+      SLUICE_PORT_FORWARD_CHECK_URL: 'https://a.example/{{PORT}}',
       SLUICE_KILLSWITCH_ENABLED: 'FALSE',
       SLUICE_KILLSWITCH_STALE_AFTER_SECONDS: '200',
       SLUICE_KILLSWITCH_SILENT_AFTER_SECONDS: '20',
@@ -41,8 +43,13 @@ describe('settings of the daemon', () => {
     });
     expect(settings).toEqual({
       tunnel: { enabled: false, stateDir: '/var/sluice' },
-      wireguard: { config: '/etc/a.conf' },
-      portForward: { provider: 'natpmp', gateway: '10.2.0.1', refreshSeconds: 30 },
+      wireguard: { config: '/etc/a.conf', fallback: ['/etc/b.conf', '/etc/c.conf'] },
+      portForward: {
+        provider: 'natpmp',
+        gateway: '10.2.0.1',
+        refreshSeconds: 30,
+        checkUrl: 'https://a.example/{{PORT}}',
+      },
       killswitch: { enabled: false, staleAfterSeconds: 200, silentAfterSeconds: 20 },
       probe: {
         enabled: true,
@@ -81,6 +88,7 @@ describe('settings of the daemon', () => {
     ['SLUICE_KILLSWITCH_STALE_AFTER_SECONDS', '149', 'from 150'],
     ['SLUICE_KILLSWITCH_SILENT_AFTER_SECONDS', '30s', 'a whole number of seconds'],
     ['SLUICE_PORT_FORWARD_PROVIDER', 'upnp', 'none, natpmp, protonvpn, static'],
+    ['SLUICE_PORT_FORWARD_CHECK_URL', 'https://a.example', '{{PORT}}'],
     ['SLUICE_PORT_FORWARD_GATEWAY', 'fd00::1', 'an IPv4 address'],
     ['SLUICE_PROBE_URLS', 'https://a.example, ftp://b.example', 'https://'],
     ['SLUICE_PROBE_EXPECTED', '203.0.113.0/33', '203.0.113.0/24'],

@@ -29,7 +29,7 @@ export async function startDaemon({ stateDir, conf, env = {} }: Start): Promise<
   const settings = readSettings({ SLUICE_TUNNEL_STATE_DIR: stateDir, SLUICE_API_LISTEN: '127.0.0.1:0', ...env });
   const daemon = await Daemon.start({
     settings,
-    wireguard: conf === undefined ? undefined : parseWireGuardConfig(conf),
+    configurations: conf === undefined ? [] : [parseWireGuardConfig(conf)],
     log: createLog((line) => lines.push(JSON.parse(line)), { level: 'debug', format: 'json', colour: false, redactor }),
     redactor,
   });

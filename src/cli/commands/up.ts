@@ -44,14 +44,14 @@ export const up: Command = {
       colour: io.out.isTTY && !io.env['NO_COLOR'],
       redactor,
     });
-    const wireguard = await configurationOf(settings, io, (text) => log.warn(text));
-    for (const secret of secretsOf(wireguard)) redactor.add(secret);
+    const configurations = await readConfigurations(settings, io, (text) => log.warn(text));
+    for (const secret of configurations.flatMap(secretsOf)) redactor.add(secret);
     const [{ Daemon }, { endOnCrash }] = await Promise.all([
       import('../../daemon/daemon.ts'),
       import('../../daemon/crash.ts'),
     ]);
     endOnCrash(process, log);
-    const daemon = await Daemon.start({ settings, wireguard, log, redactor });
+    const daemon = await Daemon.start({ settings, configurations, log, redactor });
     await aborted(io.stop);
     await daemon.close();
     return EXIT.done;
@@ -67,17 +67,17 @@ function settingsOf({ operands, values }: Arguments, io: Io): Settings {
   });
 }
 
-async function configurationOf(
-  { wireguard: { config } }: Settings,
+async function readConfigurations(
+  { wireguard: { config, fallback } }: Settings,
   io: Io,
   warn: (text: string) => void,
-): Promise<WireGuardConfig | undefined> {
-  return config === undefined ? undefined : await readConfFile(config, io.env, warn);
+): Promise<WireGuardConfig[]> {
+  const files = config === undefined ? [] : [config, ...fallback];
+  return await Promise.all(files.map((file) => readConfFile(file, io.env, warn)));
 }
 
-function secretsOf(config: WireGuardConfig | undefined): Uint8Array[] {
-  if (!config) return [];
-  return [config.privateKey, ...config.peers.flatMap(({ presharedKey }) => (presharedKey ? [presharedKey] : []))];
+function secretsOf({ privateKey, peers }: WireGuardConfig): Uint8Array[] {
+  return [privateKey, ...peers.flatMap(({ presharedKey }) => (presharedKey ? [presharedKey] : []))];
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
