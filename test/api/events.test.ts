@@ -161,6 +161,8 @@ describe('the stream of events', () => {
     const reader = await Reader.open();
     await served.server.close();
     await vi.waitFor(() => expect(reader.ended).toBe(true), PATIENCE);
+    // Not cut off in the middle of a chunk.
+    expect(reader.response.complete).toBe(true);
     expect(served.source.eventNames()).toEqual([]);
   });
 });
