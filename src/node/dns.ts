@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { formatIp, parseIp } from '../core/base/address.ts';
 import { SluiceError } from '../core/base/errors.ts';
 import type { ResolvedAddress, ResolveErrorCode } from '../core/netstack/messages.ts';
+import type { Admission } from './net-arguments.ts';
 import { invalidArgType, invalidArgValue, type SystemError, systemError, validateFunction } from './node-errors.ts';
 import type { SocketTable } from './socket-table.ts';
 
@@ -70,17 +71,23 @@ export function lookupAddresses(
   hostname: string,
   family: 4 | 6 | 0,
   done: (error: Error | undefined, addresses: LookupAddress[]) => void,
+  admission?: Admission,
 ): () => void {
   const known = knownAddresses(hostname, family);
   let query = 0;
   let cancelled = false;
   if (known) process.nextTick(() => cancelled || done(undefined, known));
   else
-    query = table.resolve(hostname, family, (result) => {
-      const addresses = result.kind === 'addresses' ? result.addresses.map(lookupAddress) : [];
-      if (addresses.length > 0) return done(undefined, addresses);
-      return done(lookupError(table, hostname, result.kind === 'failed' ? result.code : 'ENODATA'), []);
-    });
+    query = table.resolve(
+      hostname,
+      family,
+      (result) => {
+        const addresses = result.kind === 'addresses' ? result.addresses.map(lookupAddress) : [];
+        if (addresses.length > 0) return done(undefined, addresses);
+        return done(lookupError(table, hostname, result.kind === 'failed' ? result.code : 'ENODATA'), []);
+      },
+      admission,
+    );
   return () => {
     cancelled = true;
     if (query) table.cancelResolve(query);

@@ -13,8 +13,14 @@ import {
   validateString,
 } from './node-errors.ts';
 
-/** @internal An option of `connect`: called with the number of each socket before anything is sent from it. */
-export const ON_SOCKET: unique symbol = Symbol('onSocket');
+/** @internal An option of `connect`, for the probe. */
+export const ADMISSION: unique symbol = Symbol('admission');
+
+/** Told each number before anything is asked under it. */
+export interface Admission {
+  admitSocket(socket: SocketId): void;
+  admitQuery(query: number): void;
+}
 
 /** Options of `connect`. Unix sockets (`path`) are refused: they would leave the tunnel. */
 export interface ConnectOptions {
@@ -32,7 +38,7 @@ export interface ConnectOptions {
   readonly lookup?: unknown;
   /** As `setTimeout`, from the start of the connect. */
   readonly timeout?: number | undefined;
-  readonly [ON_SOCKET]?: ((socket: SocketId) => void) | undefined;
+  readonly [ADMISSION]?: Admission | undefined;
 }
 
 /** Options of `listen`. */
@@ -53,7 +59,7 @@ export interface ConnectTarget {
   readonly localPort: number;
   readonly firstOnly: boolean;
   readonly attemptTimeoutMs: number;
-  readonly onSocket: ((socket: SocketId) => void) | undefined;
+  readonly admission: Admission | undefined;
 }
 
 export interface ListenTarget {
@@ -107,7 +113,7 @@ export function connectTarget(options: Record<string, unknown>): ConnectTarget {
     localPort: (localPort as number | undefined) || 0,
     firstOnly: !autoSelect,
     attemptTimeoutMs: Math.max(10, attemptTimeoutMs),
-    onSocket: (options as { readonly [ON_SOCKET]?: ConnectTarget['onSocket'] })[ON_SOCKET],
+    admission: (options as { readonly [ADMISSION]?: Admission })[ADMISSION],
   };
 }
 

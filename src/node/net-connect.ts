@@ -43,12 +43,16 @@ export class ConnectAttempt {
   start(): void {
     process.nextTick(() => {
       if (this.#over) return;
-      const { host, family, localAddress } = this.#target;
+      const { host, family, localAddress, admission } = this.#target;
       if (this.#table.closed) this.#fail(this.#table.closed);
       else if (parseIp(host)) this.#begin([{ address: host, family: parseIp(host)!.family }]);
       else
-        this.#cancelLookup = lookupAddresses(this.#table, host, localAddress?.family ?? family, (error, addresses) =>
-          this.#handleLookup(error, addresses),
+        this.#cancelLookup = lookupAddresses(
+          this.#table,
+          host,
+          localAddress?.family ?? family,
+          (error, addresses) => this.#handleLookup(error, addresses),
+          admission,
         );
     });
   }
@@ -88,12 +92,12 @@ export class ConnectAttempt {
       this.#fail(this.#errors.length === 1 ? this.#errors[0]! : aggregate(this.#errors));
       return;
     }
-    const { port, localPort, localAddress, attemptTimeoutMs, onSocket } = this.#target;
+    const { port, localPort, localAddress, attemptTimeoutMs, admission } = this.#target;
     this.attempted.push(`${current.address}:${port}`);
     this.#observer.handleProgress('connectionAttempt', current.address, port, current.family);
     if (this.#over) return;
     this.#socket = this.#table.open((event) => this.#handleEvent(event, current));
-    onSocket?.(this.#socket);
+    admission?.admitSocket(this.#socket);
     if (this.attempted.length < this.#addresses.length)
       this.#timer = setTimeout(() => this.#handleTimeout(current), attemptTimeoutMs);
     const command: TcpConnect = {

@@ -58,7 +58,6 @@ export class PortCheck {
     const { net, clock } = this.#options;
     const answer = await requestProbe({
       net,
-      admit: () => {},
       url: new URL(url),
       family: 4,
       signal: AbortSignal.timeout(TIMEOUT_MS),

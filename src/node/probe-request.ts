@@ -7,14 +7,13 @@ import http from 'node:http';
 import tls from 'node:tls';
 import { parseIp } from '../core/base/address.ts';
 import { PROBE_ANSWER_LIMIT, type ProbeRequestFault } from '../core/guard/probe-answer.ts';
-import type { SocketId } from '../core/netstack/messages.ts';
 import type { TunnelNet } from './net.ts';
-import { ON_SOCKET } from './net-arguments.ts';
+import { ADMISSION, type Admission } from './net-arguments.ts';
 
 export interface ProbeRequest {
   readonly net: TunnelNet;
-  /** Called for each socket before it connects: through a leak, only the probe's do. */
-  readonly admit: (socket: SocketId) => void;
+  /** Told of the look-up and of each socket: through a leak, only those go on. */
+  readonly admission?: Admission;
   /** http: or https:. */
   readonly url: URL;
   /** The only family that is connected over. */
@@ -30,14 +29,14 @@ const MAX_HEADER_LENGTH = 8_192;
 
 /** The body of a 200, or why there is none; a body that is longer than the limit is cut a little behind it. Never rejects. */
 export function requestProbe(probe: ProbeRequest): Promise<Uint8Array | ProbeRequestFault> {
-  const { net, admit, url, family, signal } = probe;
+  const { net, admission, url, family, signal } = probe;
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const literal = parseIp(host);
   if (signal.aborted) return Promise.resolve('timeout');
   if (literal && literal.family !== family) return Promise.resolve('no-name');
   return new Promise((resolve) => {
     const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-    const raw = net.connect({ host, port, family, [ON_SOCKET]: admit });
+    const raw = net.connect({ host, port, family, [ADMISSION]: admission });
     let secured = url.protocol !== 'https:';
     const settle = (answer: Uint8Array | ProbeRequestFault): void => {
       signal.removeEventListener('abort', onAbort);
@@ -109,5 +108,5 @@ function read(response: http.IncomingMessage, settle: (answer: Uint8Array | Prob
     length += chunk.length;
     if (length > PROBE_ANSWER_LIMIT) settle(Buffer.concat(chunks).subarray(0, PROBE_ANSWER_LIMIT + 1));
   });
-  response.on('end', () => settle(response.complete ? Buffer.concat(chunks) : 'no-connection'));
+  response.on('end', () => settle(Buffer.concat(chunks)));
 }

@@ -8,10 +8,11 @@ import { type IpAddress, type Prefix, parseIp, parsePrefix } from '../core/base/
 import type { Instant } from '../core/base/instant.ts';
 import { Egress } from '../core/guard/egress.ts';
 import { PROBE_PROBLEMS } from '../core/guard/family-probe.ts';
-import type { FamilyFacts, Prober, ProberEvent, ProberSettings } from '../core/guard/prober.ts';
+import type { Prober } from '../core/guard/prober.ts';
+import type { FamilyFacts, ProberEvent, ProberSettings } from '../core/guard/prober-messages.ts';
 import { explain } from '../core/guard/reasons.ts';
-import type { SocketId } from '../core/netstack/messages.ts';
 import { systemClock } from './clock.ts';
+import type { Admission } from './net-arguments.ts';
 import { requestProbe } from './probe-request.ts';
 import type { SocketLayer } from './socket-layer.ts';
 import type { StateFolder } from './state-folder.ts';
@@ -40,8 +41,8 @@ export interface ProbeHost {
   readonly prober: Prober | undefined;
   /** Runs a change of the prober in the engine. */
   mutate(change: (prober: Prober, now: Instant) => void): void;
-  /** The socket connects through a leak too. */
-  admit(socket: SocketId): void;
+  /** Lets the probe's look-ups and connections through a leak. */
+  readonly admission: Admission;
   /** A person's word: the prober and the guard are told. */
   accept(): void;
   /** A probe is over. */
@@ -177,7 +178,7 @@ export class Probe {
     this.settings!.egress.setHostAddresses(hostAddresses());
     const answer = await requestProbe({
       net: host.sockets.net,
-      admit: (socket) => host.admit(socket),
+      admission: host.admission,
       url: this.#urls[family][server]!,
       family,
       signal: request.signal,

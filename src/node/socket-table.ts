@@ -8,6 +8,7 @@ import type { SluiceError } from '../core/base/errors.ts';
 import type { ResolveResult, SocketCommand, SocketEvent, SocketId } from '../core/netstack/messages.ts';
 import type { EnginePort } from './engine.ts';
 import type { ForwardedProtocol } from './forwarded.ts';
+import type { Admission } from './net-arguments.ts';
 
 export type SocketHandler = (event: SocketEvent) => void;
 
@@ -97,8 +98,9 @@ export class SocketTable {
   }
 
   /** Asks the tunnel's DNS. `done` is called later, once, unless `cancelResolve` comes first. Returns the query's number. */
-  resolve(name: string, family: 4 | 6 | 0, done: (result: ResolveResult) => void): number {
+  resolve(name: string, family: 4 | 6 | 0, done: (result: ResolveResult) => void, admission?: Admission): number {
     const query = this.#nextQuery++;
+    admission?.admitQuery(query);
     this.#queries.set(query, AsyncResource.bind(done, 'SLUICEQUERY'));
     if (this.#closed) queueMicrotask(() => this.#answer(query, { kind: 'failed', code: 'ECANCELLED' }));
     else this.post({ kind: 'resolve', query, name, family });

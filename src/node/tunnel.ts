@@ -148,7 +148,10 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       prober: this.#machine.prober,
       mutate: (change) =>
         this.#engine.mutate((now) => this.#machine.mutateProber((prober) => change(prober, now), now)),
-      admit: (socket) => this.#engine.mutate(() => this.#machine.admitProbe(socket)),
+      admission: {
+        admitSocket: (socket) => this.#engine.mutate(() => this.#machine.admitProbe(socket)),
+        admitQuery: (query) => this.#engine.mutate(() => this.#machine.admitProbeQuery(query)),
+      },
       accept: () => this.#engine.mutate((now) => this.#machine.acceptExit(now)),
       onProbe: (status) => this.emit('probe', status),
     });

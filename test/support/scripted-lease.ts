@@ -1,6 +1,6 @@
-/** A port-forward lease that is in the state the test says, and does nothing. */
+/** A port-forward lease that is in the state the test says, and says what the test wants. */
 import { DropCounter } from '../../src/core/base/drops.ts';
-import type { LeaseDrop, LeaseFacts, LeaseState, PortLease } from '../../src/core/portmap/messages.ts';
+import type { LeaseDrop, LeaseFacts, LeaseOutput, LeaseState, PortLease } from '../../src/core/portmap/messages.ts';
 
 export class ScriptedLease implements PortLease {
   readonly drops: DropCounter<LeaseDrop> = new DropCounter();
@@ -13,7 +13,13 @@ export class ScriptedLease implements PortLease {
   }
 
   handleHandshake(): void {}
-  restart(): void {}
+  /** How often the exit was taken for another one. */
+  restarts = 0;
+
+  restart(): void {
+    this.restarts++;
+  }
+
   setInternalPort(): void {}
   release(): void {}
   handleDatagram(): void {}
@@ -23,8 +29,11 @@ export class ScriptedLease implements PortLease {
     return undefined;
   }
 
-  nextOutput(): undefined {
-    return undefined;
+  /** What it says next. */
+  readonly outputs: LeaseOutput[] = [];
+
+  nextOutput(): LeaseOutput | undefined {
+    return this.outputs.shift();
   }
 
   facts(): LeaseFacts {

@@ -46,7 +46,7 @@ export const SENTENCES = {
   },
   'probe-unknown': {
     message: 'The {family} exit address cannot be checked: {why}.',
-    hint: 'Nothing is held back for this. If the provider’s filter blocks the probe’s servers, name others in probe.urls.',
+    hint: 'Nothing is held back for this. Name other servers in probe.urls if the provider filters these; leave IPv6 out if it has none.',
   },
   'state-unreadable': {
     message:

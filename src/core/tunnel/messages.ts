@@ -4,7 +4,7 @@ import type { IpAddress } from '../base/address.ts';
 import type { Crypto, Random } from '../base/crypto.ts';
 import type { GuardOutput, GuardSettings } from '../guard/guard.ts';
 import type { ClientOrder } from '../guard/policy.ts';
-import type { ProberEvent, ProberSettings } from '../guard/prober.ts';
+import type { ProberEvent, ProberSettings } from '../guard/prober-messages.ts';
 import type { ReconnectOutput } from '../guard/reconnect.ts';
 import type { LeaseEvent, PortLease } from '../portmap/messages.ts';
 import type { DeviceOutput, PeerOptions } from '../wireguard/device.ts';

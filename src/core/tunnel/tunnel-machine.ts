@@ -10,7 +10,8 @@ import { DropCounter } from '../base/drops.ts';
 import { earliest, type Instant } from '../base/instant.ts';
 import { Queue } from '../base/queue.ts';
 import { Guard, SILENT_AFTER_SECONDS } from '../guard/guard.ts';
-import { type ProbedServer, Prober } from '../guard/prober.ts';
+import { Prober } from '../guard/prober.ts';
+import type { ProbedServer } from '../guard/prober-messages.ts';
 import type { Reconnect } from '../guard/reconnect.ts';
 import type { SocketCommand, SocketErrorCode, SocketEvent, SocketId } from '../netstack/messages.ts';
 import type { PortLease } from '../portmap/messages.ts';
@@ -130,6 +131,11 @@ export class TunnelMachine {
   /** The socket with this id, whose connect comes next, is the probe's: through a leak, nothing else connects. */
   admitProbe(socket: SocketId): void {
     this.#gate.admitProbe(socket);
+  }
+
+  /** The same for the look-up of this number. */
+  admitProbeQuery(query: number): void {
+    this.#gate.admitProbeQuery(query);
   }
 
   /** A person switches the VPN off or on; on again, it begins with a handshake. */

@@ -73,6 +73,20 @@ describe('Egress', () => {
     expect(expected()).toEqual([]);
   });
 
+  it('takes a person’s word besides what is configured, and keeps it apart from what it learnt', () => {
+    egress = new Egress({ configured: networks('198.51.100.7/32') });
+    expect(egress.accept(KEY, ip('203.0.113.10'))).toBe(true);
+    expect(expected()).toEqual(['198.51.100.7/32', '203.0.113.0/24']);
+    expect([judge('203.0.113.99'), judge('203.0.113.99', OTHER_KEY)]).toEqual(['ok', 'mismatch']);
+    egress = new Egress({ configured: networks('198.51.100.7/32'), learnt: egress.serialise() });
+    expect(judge('203.0.113.99')).toBe('ok');
+  });
+
+  it('takes nobody’s word for an address that is private, or the host’s own', () => {
+    egress.setHostAddresses([ip('192.0.2.7')]);
+    expect([egress.accept(KEY, ip('10.0.0.1')), egress.accept(KEY, ip('192.0.2.7'))]).toEqual([false, false]);
+  });
+
   it('survives a restart as text', () => {
     egress.learn(KEY, ip('203.0.113.10'));
     egress.learn(KEY, ip('2001:db8:1::1'));
@@ -157,6 +171,15 @@ describe('ProbeRound', () => {
     expect(run(2, GOOD, said('203.0.113.99'))).toEqual([0, 1, 'learn']);
     expect(run(2, GOOD, BAD)).toEqual([0, 1, 'unknown']);
     expect(run(1, GOOD, GOOD)).toEqual([0, 0, 'learn']);
+  });
+
+  it('judges both answers by what is known at the second: the gateway may have spoken in between', () => {
+    egress = new Egress({});
+    const round = new ProbeRound(2, (observed) => egress.judge(KEY, observed));
+    round.start();
+    expect(round.handleAnswer(GOOD)).toMatchObject({ kind: 'ask' });
+    egress.learn(KEY, ip('203.0.113.1'));
+    expect(round.handleAnswer(GOOD)).toMatchObject({ kind: 'ok' });
   });
 
   it('does not learn what is the host’s own: two such answers are a leak', () => {

@@ -5,7 +5,8 @@ import { type Instant, instant } from '../../../src/core/base/instant.ts';
 import { Egress } from '../../../src/core/guard/egress.ts';
 import { Guard, type GuardSettings } from '../../../src/core/guard/guard.ts';
 import type { ProbeRequestFault } from '../../../src/core/guard/probe-answer.ts';
-import { Prober, type ProberOutput, type ProberSettings } from '../../../src/core/guard/prober.ts';
+import { Prober } from '../../../src/core/guard/prober.ts';
+import type { ProberOutput, ProberSettings } from '../../../src/core/guard/prober-messages.ts';
 import { checkLaws } from '../../support/laws.ts';
 
 const KEY = new Uint8Array(32).fill(1);
@@ -213,6 +214,14 @@ describe('while the tunnel is down', () => {
     expect(lines.slice(0, 2)).toEqual([`${at} done 2`, `${at} cancel`]);
     expect(world.log.filter((line) => Number(line.split(' ')[0]) > at)).toEqual([]);
     expect(world.prober.nextTimeout()).toBeUndefined();
+  });
+
+  it('everybody who waits for a probe is told, also for the one that was to come next', () => {
+    settled(...only4);
+    world.answers = () => undefined;
+    world.do(() => world.prober.demand(world.now));
+    world.do(() => expect(world.prober.demand(world.now)).toBe(3)).lose();
+    expect(world.log).toEqual(['0 4/0', '0 done 3', '0 cancel']);
   });
 
   it('nothing is asked with the killswitch off either', () => {
@@ -431,6 +440,15 @@ describe('a mismatch', () => {
     expect(world.facts.verdict).toBe('ok');
   });
 
+  it('of a family that is not probed any more stays one, until a person’s word', () => {
+    const leaks = [{ family: 6, observed: ELSEWHERE[6], expected: [], foundAtMs: 0 }] as const;
+    world = new World({}, { memory: { leaks, unreadable: false } }, [4]).handshake();
+    expect(world.facts.verdict).toBe('leak');
+    world.prober.accept();
+    world.do(() => world.guard.accept(world.now)).do(() => world.prober.demand(world.now));
+    expect(world.facts.verdict).toBe('ok');
+  });
+
   it('only warns if that is wanted, and is told as a leak nevertheless', () => {
     settled(only4[0], { onMismatch: 'warn' });
     world.answers = () => ELSEWHERE[4];
@@ -457,6 +475,15 @@ describe('a failure', () => {
     const begun = world.asked().filter((line) => line.endsWith('4/0'));
     expect(begun).toEqual(['330 4/0', '390 4/0', '510 4/0', '750 4/0', '1050 4/0', '1350 4/0', '1650 4/0']);
     expect(world.reasons).toEqual([]);
+  });
+
+  it('is explained by what happened last, not by what happened before', () => {
+    settled(...only4);
+    world.answers = () => 'no-name';
+    world.pass(300);
+    world.answers = (_, server) => (server === 0 ? ELSEWHERE[4] : EXIT[4]);
+    world.pass(30);
+    expect(world.facts.families).toMatchObject([{ verdict: 'unknown', problem: 'contradiction', failures: 2 }]);
   });
 
   it('is never rarer than the interval', () => {

@@ -1,7 +1,7 @@
 /** The guard in the tunnel: what flows, waits and dies in each of its states, against a WireGuard server in virtual time. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ip } from '../../../src/core/base/address.ts';
-import { CONNECT_WAIT_MS, MAX_WAITING } from '../../../src/core/tunnel/gate.ts';
+import { CONNECT_WAIT_MS, MAX_PROBES, MAX_WAITING } from '../../../src/core/tunnel/gate.ts';
 import { writeIpv4Header } from '../../../src/core/wire/ipv4.ts';
 import { deep } from '../../support/deep.ts';
 import { PROBE, REMOTE, TunnelWorld } from '../../support/tunnel-world.ts';
@@ -17,7 +17,36 @@ function sendDatagram(): void {
   world.turn();
 }
 
+function lookUp(query: number): void {
+  world.client.handleCommand({ kind: 'resolve', query, name: 'ip.example', family: 4 }, world.now);
+  world.turn();
+}
+
 describe('before the first handshake', () => {
+  it('look-ups wait, and are asked at once when it comes', () => {
+    lookUp(1);
+    world.pass(20);
+    expect(world.sockets).toEqual([]);
+    world.open();
+    expect(world.arrived()).toEqual(['10.66.0.53:53']);
+  });
+
+  it('look-ups that have waited 30 s fail, and one can be given up', () => {
+    lookUp(1);
+    lookUp(2);
+    world.client.handleCommand({ kind: 'resolve-cancel', query: 2 }, world.now);
+    world.pass(30);
+    expect(world.sockets).toEqual([{ kind: 'resolved', query: 1, result: { kind: 'failed', code: 'ETIMEOUT' } }]);
+    world.open();
+    expect(world.arrived()).toEqual([]);
+  });
+
+  it('look-ups fail at once where there is no name server to wait for', () => {
+    world = new TunnelWorld({}, 25, { dnsServers: [] });
+    lookUp(1);
+    expect(world.sockets).toEqual([{ kind: 'resolved', query: 1, result: { kind: 'failed', code: 'ENODNS' } }]);
+  });
+
   it('connections wait, and connect at once when it comes', () => {
     world.connect(1);
     expect(world.policy).toMatchObject({ state: 'connecting', flow: 'closed' });
@@ -177,10 +206,23 @@ describe('a leak', () => {
     world.connect(2);
     world.client.admitProbe(3);
     world.connect(3, PROBE);
-    world.client.handleCommand({ kind: 'resolve', query: 1, name: 'ip.example', family: 4 }, world.now);
+    lookUp(1);
+    expect(new Set(world.arrived())).toEqual(new Set(['203.0.113.90:443']));
+    world.client.admitProbeQuery(2);
+    lookUp(2);
+    expect(new Set(world.arrived())).toEqual(new Set(['10.66.0.53:53']));
+  });
+
+  it('forgets all but the latest of the probe, which may be on their way out', () => {
+    world.leak();
+    for (let socket = 1; socket <= MAX_PROBES + 1; socket++) world.client.admitProbe(socket);
+    world.connect(1, PROBE);
+    expect(world.arrived()).toEqual([]);
+    world.connect(2, PROBE);
+    expect(world.arrived()).toEqual(['203.0.113.90:443']);
+    world.client.handleCommand({ kind: 'tcp-abort', socket: 2 }, world.now);
     world.turn();
-    const arrived = new Set(world.arrived());
-    expect(arrived).toEqual(new Set(['203.0.113.90:443', '10.66.0.53:53']));
+    expect(world.client.drops.toJSON()).toEqual({});
   });
 
   it('lets no answer of the stack leave either: a stranger’s datagram is met with silence', () => {
