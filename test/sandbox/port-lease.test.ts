@@ -205,6 +205,29 @@ describe('a lease at the sandbox’s gateway', () => {
     expect(fixture.untilState('mapped')).toBeLessThan(10);
   });
 
+  it('a leak: lost with the connections, and mapped again as soon as it is over', () => {
+    const fixture = new Fixture();
+    fixture.untilState('mapped', 10);
+    const { port } = fixture.facts;
+    const { machine } = fixture.client;
+    const finding = { family: 4, observed: '192.0.2.7', expected: [], foundAtMs: 0 } as const;
+    machine.mutateGuard(
+      (guard) => guard.handleProbe({ verdict: 'leak', finding }, fixture.world.now),
+      fixture.world.now,
+    );
+    expect(fixture.untilState('acquiring', 10)).toBe(0);
+    // Long enough for the lease to fail meanwhile.
+    fixture.world.run(12_000);
+    const { findings } = machine.guard;
+    machine.mutateGuard(
+      (guard) => guard.handleProbe({ verdict: 'ok', family: 4, findings }, fixture.world.now),
+      fixture.world.now,
+    );
+    expect(fixture.untilState('mapped', 10)).toBe(0);
+    expect(fixture.facts.port).toBe(port);
+    expect(fixture.told()).toEqual(['mapped', 'served', 'lost', 'served', 'failed', 'mapped', 'served']);
+  });
+
   it('another internal port: the mapping moves there', async () => {
     const fixture = new Fixture();
     fixture.untilState('mapped');
