@@ -7,6 +7,7 @@ import { type Endpoint, formatIp, type IpAddress, ip, sameIp } from '../../src/c
 import { Burst } from '../../src/core/base/burst.ts';
 import { after, earliest, type Instant, instant } from '../../src/core/base/instant.ts';
 import { tai64n } from '../../src/core/wireguard/timestamps.ts';
+import { EXIT_ADDRESSES } from '../../src/sandbox/addressing.ts';
 import { DelayQueue } from '../../src/sandbox/delay-queue.ts';
 import type { NatPmpSwitches } from '../../src/sandbox/natpmp-gateway.ts';
 import { SandboxMachine } from '../../src/sandbox/sandbox-machine.ts';
@@ -44,7 +45,7 @@ export class Provider {
         crypto: toyCrypto,
         random: world.random,
         timestamp: world.timestamp,
-        exitAddresses: [exit],
+        exitAddresses: [exit, EXIT_ADDRESSES[1]!],
         natpmp,
       },
       world.now,

@@ -10,6 +10,7 @@ import { ClientPolicy, restoreMarkers, serialiseMarkers } from '../../src/core/g
 import type { GuardSettings } from '../../src/core/guard/guard.ts';
 import { restoreGuard, serialiseGuard } from '../../src/core/guard/memory.ts';
 import type { ClientOrder } from '../../src/core/guard/policy.ts';
+import type { ProberEvent, ProberSettings } from '../../src/core/guard/prober.ts';
 import { explain } from '../../src/core/guard/reasons.ts';
 import type { ReconnectOutput } from '../../src/core/guard/reconnect.ts';
 import type { SocketEvent } from '../../src/core/netstack/messages.ts';
@@ -49,6 +50,7 @@ export interface Watcher {
   /** Another configuration is tried from now on. */
   identity(configuration: number): void;
   socketEvent(event: SocketEvent): void;
+  probe(event: ProberEvent): void;
   /** Asked between any two outputs; true ends the process there. */
   dies(): boolean;
 }
@@ -62,6 +64,7 @@ export function watching(parts: Partial<Watcher>): Watcher {
     commanded: nothing,
     identity: nothing,
     socketEvent: nothing,
+    probe: nothing,
     dies: () => false,
     ...parts,
   };
@@ -77,6 +80,7 @@ export interface ProcessOptions {
   readonly names: Names;
   readonly watcher: Watcher;
   readonly guard?: GuardSettings;
+  readonly probe?: ProberSettings;
 }
 
 const LOOKUP_MS = 30;
@@ -114,7 +118,7 @@ export class TunnelProcess implements NearEnd {
 
   /** `configurations`: those of `configurationFor`, the first one and its fallbacks. */
   constructor(options: ProcessOptions, [first, ...fallbacks]: readonly TunnelConfiguration[]) {
-    const { world, disk, guard = {} } = options;
+    const { world, disk, guard = {}, probe } = options;
     this.#options = options;
     const random = new SeededRandom(world.random.u32());
     const gateway = GATEWAY_ADDRESSES[0]!;
@@ -129,6 +133,7 @@ export class TunnelProcess implements NearEnd {
         timestamp: () => this.#timestamp(),
         lease: this.lease,
         guard: { ...guard, memory: restoreGuard(disk.guard) },
+        ...(probe ? { probe } : {}),
       },
       world.now,
     );
@@ -210,6 +215,9 @@ export class TunnelProcess implements NearEnd {
         return;
       case 'guard':
         if (event.output.kind === 'remember') disk.guard = serialiseGuard(event.output.memory);
+        return;
+      case 'probe':
+        watcher.probe(event.event);
         return;
       case 'handshake-failed':
         if (event.reason === 'clock-implausible') this.#fault();

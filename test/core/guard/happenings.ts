@@ -125,13 +125,7 @@ export const HAPPENINGS: readonly (readonly [string, (history: History) => void]
         guard.handleProbe({ verdict: 'unknown', family: 4, findings: guard.findings }, history.world.now),
       ),
   ],
-  [
-    'a person accepts the exit',
-    (history) => {
-      history.mutate((guard) => guard.accept(history.world.now));
-      history.model.leakEnds(history.now);
-    },
-  ],
+  ['a person accepts the exit', (history) => history.accept()],
   ['a person switches the VPN off', (history) => history.setEnabled(false)],
   ['a person switches the VPN on', (history) => history.setEnabled(true)],
   ['a person switches the VPN on', (history) => history.setEnabled(true)],

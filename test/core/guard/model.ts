@@ -138,8 +138,10 @@ export class Model {
     this.settle(now);
   }
 
+  /** The session ends with it. */
   off(now: number): void {
     this.reasons.add('user');
+    this.#link = new Link();
     this.settle(now);
   }
 
@@ -280,9 +282,12 @@ export class Model {
   }
 
   /** Whether the guard that says this is where it must be. Only after `settle`. */
-  check(reasons: readonly GuardReason[], now: number): void {
+  check(reasons: readonly GuardReason[], mayFlow: boolean, now: number): void {
     const [is, must] = [[...reasons].sort().join(), [...this.reasons].sort().join()];
     if (is !== must) throw new Error(`the guard has [${is}], must have [${must}]`);
+    const closed = this.reasons.has('starting') || this.reasons.has('user');
+    if (mayFlow !== (this.reasons.size === 0 || (!this.killswitch && !closed)))
+      throw new Error(`traffic ${mayFlow ? 'may' : 'may not'} flow with [${must}]`);
     if (this.#order === this.order) return;
     const waiting = this.order === 'run' && now - this.#freeSince! < PORT_WAIT_MS;
     if (!waiting) throw new Error(`clients are told to ${this.#order}, must be told to ${this.order}`);

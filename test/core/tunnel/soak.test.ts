@@ -6,9 +6,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { ip } from '../../../src/core/base/address.ts';
+import { Egress } from '../../../src/core/guard/egress.ts';
 import { NatPmpSwitches } from '../../../src/sandbox/natpmp-gateway.ts';
 import { type Census, takeCensus } from '../../support/census.ts';
 import { deep } from '../../support/deep.ts';
+import { ProbeRequests } from '../../support/probe-requests.ts';
 import { ProviderWorld } from '../../support/provider-world.ts';
 import { Traffic } from '../../support/traffic.ts';
 import { configurationFor, emptyDisk, TunnelProcess, watching } from '../../support/tunnel-process.ts';
@@ -25,6 +27,7 @@ class Soak {
   readonly provider = this.world.addProvider(ip('198.51.100.2'), ip('203.0.113.10'), this.switches);
   readonly process: TunnelProcess;
   readonly traffic: Traffic;
+  readonly probes: ProbeRequests;
   handshakes = 0;
   renewals = 0;
   readonly orders: string[] = [];
@@ -38,11 +41,17 @@ class Soak {
         names: { addresses: [[provider.address]], resolver: 'answers' },
         watcher: watching({
           ordered: (order) => this.orders.push(order),
-          socketEvent: (event) => this.traffic.handleEvent(event),
+          socketEvent: (event) => {
+            this.traffic.handleEvent(event);
+            this.probes.handleSocket(event);
+          },
+          probe: (event) => this.probes.handleProber(event),
         }),
+        probe: { egress: new Egress({}), servers: { 4: 1, 6: 1 }, wallMs: () => world.now },
       },
       [configurationFor(provider, world)],
     );
+    this.probes = new ProbeRequests(this.process.machine, () => world.now);
     this.traffic = new Traffic(world, this.process, provider, {
       dialEveryMs: 20_000,
       sendEveryMs: 1_000,
@@ -90,7 +99,7 @@ function heapBytes(): number {
 
 describe('a tunnel under continuous traffic', () => {
   it(
-    `runs for ${HOURS} h: a rekey each two minutes, a renewal each 45 s, and nothing in it grows`,
+    `runs for ${HOURS} h: a rekey every two minutes, a renewal every 45 s, a probe every five minutes, and nothing in it grows`,
     () => {
       const soak = new Soak();
       soak.runTo(1);
@@ -104,6 +113,9 @@ describe('a tunnel under continuous traffic', () => {
       expect(soak.handshakes).toBeLessThanOrEqual(Math.ceil(seconds / 120));
       expect(soak.renewals).toBeGreaterThanOrEqual(Math.floor(seconds / 45.5));
       expect(soak.renewals).toBeLessThanOrEqual(Math.ceil(seconds / 45) + 1);
+      expect(soak.probes.done).toBeGreaterThanOrEqual(Math.floor(seconds / 301));
+      expect(soak.probes.done).toBeLessThanOrEqual(Math.ceil(seconds / 300) + 1);
+      expect(soak.process.machine.prober?.facts(soak.world.now).verdict).toBe('ok');
       expect(soak.orders).toEqual(['run']);
       expect(soak.process.machine.guard.policy.state).toBe('connected');
       expect(soak.traffic.received).toBeGreaterThan(seconds * 1_000);
