@@ -77,4 +77,13 @@ describe('layers (DESIGN: one folder, one rule)', () => {
   });
 });
 
+describe('the host (DESIGN: fail closed, by construction)', () => {
+  it('has one module that opens the socket towards the server, and none that could change a route (G8)', () => {
+    const importers = (names: RegExp): string[] =>
+      files.filter((file) => importsOf(file).some((name) => names.test(name)));
+    expect(importers(/^node:dgram$/)).toEqual(['node/udp-port.ts']);
+    expect(importers(/^node:(child_process|cluster|ffi)$|^(koffi|ffi|ref)\b|\.node$/)).toEqual([]);
+  });
+});
+
 const code = (file: string): string => readFileSync(join(SRC, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
