@@ -113,6 +113,8 @@ export class TunnelProcess implements NearEnd {
   readonly lease: NatPmpLease;
   readonly clients: ClientPolicy;
   readonly #options: ProcessOptions;
+  /** Configurations whose names have been looked up with success. */
+  readonly known: Set<number> = new Set();
   #configuration = 0;
   #dead = false;
 
@@ -238,6 +240,7 @@ export class TunnelProcess implements NearEnd {
       this.machine.setEndpoint(this.machine.peers[0]!, endpoint, this.#now);
     } else if (names.resolver !== 'hangs') {
       const addresses = names.resolver === 'answers' ? names.addresses[output.configuration]! : undefined;
+      if (addresses) this.known.add(output.configuration);
       this.#answer(LOOKUP_MS, (reconnect) =>
         addresses ? reconnect.handleAddresses(addresses, this.#now) : reconnect.handleLookupFailed(this.#now),
       );

@@ -283,6 +283,8 @@ export class TunnelMachine {
     const { flow } = this.guard.policy;
     const before = this.#gate.flow;
     if (flow !== before) this.#gate.setFlow(flow, (command) => this.host.handleCommand(command, now));
+    // Through the leak nobody could be asked for a port.
+    if (before === 'probe' && flow === 'open') this.#lease?.handleHandshake(now);
     for (let output = this.guard.nextOutput(); output; output = this.guard.nextOutput())
       this.#events.push({ kind: 'guard', output });
     // What the lease had asked through a leak never left. Before the order: then the resume waits for the answer.
@@ -353,6 +355,9 @@ export class TunnelMachine {
   /** After the port: who resumes announces the one that is mapped now. */
   #orderClients(now: Instant): void {
     this.#drainLease(now);
+    // After a sleep the guard has yet to see what time has done, and nobody shall resume by its word of before.
+    const guardDue = this.guard.nextTimeout();
+    if (guardDue !== undefined && guardDue <= now) return;
     this.#clients.handle(this.guard.policy.clients, this.#lease?.awaited ?? false, now);
     const order = this.#clients.nextOutput();
     if (order) this.#events.push({ kind: 'clients', order });

@@ -108,6 +108,14 @@ export const HAPPENINGS: readonly (readonly [string, (history: History) => void]
   ],
   ['the gateway is well', healGateway],
   ['the gateway is well', healGateway],
+  [
+    'the gateway starts again, and has no port left',
+    ({ provider, switches, model, world }) => {
+      if (provider.sandbox.natpmp.epochSeconds(world.now) > 60) model.tableLost();
+      provider.sandbox.natpmp.restart(world.now);
+      switches.refuse = 'out-of-resources';
+    },
+  ],
   ['the gateway takes the port away', ({ provider, world }) => provider.sandbox.natpmp.changePort(world.now)],
   [
     'the listener moves',
@@ -172,9 +180,8 @@ export const HAPPENINGS: readonly (readonly [string, (history: History) => void]
   [
     'the host sleeps',
     (history) => {
-      history.world.sleep(1_000 + history.random.below(3 * 3_600_000));
+      history.sleep(1_000 + history.random.below(3 * 3_600_000));
       tellNetworkChange(history);
-      history.disturb();
     },
   ],
 ];

@@ -62,6 +62,11 @@ export class History implements Watcher {
   clientFails = false;
   #deathIn: number | undefined;
   #diedAt: number | undefined;
+  /** When something happened last. */
+  #happenedAt = 0;
+  #asleep = false;
+  #heldSince = 0;
+  #wellSince = 0;
   /** When the exit was last found to be right or wrong. */
   #judgedAt: number | undefined;
   /** By transfer: when a person spoke last. */
@@ -125,6 +130,9 @@ export class History implements Watcher {
 
   announced(port: number | undefined): void {
     this.note(`port: ${port}`);
+    const steady = this.#configurations.length === 1 && !this.#asleep;
+    if (port === undefined && steady && this.now - Math.max(this.#wellSince, this.#happenedAt) > MAPPED_MS)
+      throw new Error('the port is lost though nothing is wrong');
     this.lastPort = port;
     this.model.announced(port);
   }
@@ -267,6 +275,15 @@ export class History implements Watcher {
     this.#deathIn = this.random.below(6);
   }
 
+  /** Nothing that is seen on waking is unexpected. */
+  sleep(ms: number): void {
+    this.#asleep = true;
+    this.world.sleep(ms);
+    this.#asleep = false;
+    this.#happenedAt = this.now;
+    this.disturb();
+  }
+
   someTransfer(): string | undefined {
     const ids = [...this.running.keys()];
     return ids[this.random.below(ids.length)];
@@ -318,6 +335,7 @@ export class History implements Watcher {
       if (this.#diedAt !== undefined && this.#spokenAt.get(id) === this.#diedAt) this.model.unhear(id);
     this.#diedAt = undefined;
     this.note('the process begins');
+    this.#happenedAt = this.now;
     this.lastPort = undefined;
     world.near = this.process;
     if (enabled) this.process.start();
@@ -350,6 +368,7 @@ export class History implements Watcher {
     if (!this.world.near) this.restart();
     const [name, act] = HAPPENINGS[this.random.below(HAPPENINGS.length)]!;
     this.note(`— ${name}`);
+    this.#happenedAt = this.now;
     act(this);
     this.model.settle(this.now);
   }
@@ -365,17 +384,39 @@ export class History implements Watcher {
       this.now,
     );
     this.#checkAttempts();
+    this.#checkHeld();
+    if (!this.#isWell) this.#wellSince = this.now;
+  }
+
+  /** What the killswitch holds is held, as soon as the client has obeyed, failures included. */
+  #checkHeld(): void {
+    const held = this.model.order === 'pause' && !this.clientFails;
+    if (!held) this.#heldSince = this.now;
+    if (this.now - Math.max(this.#heldSince, this.#happenedAt) < RESUME_MS) return;
+    for (const [id, running] of this.running)
+      if (running && this.model.transfers.get(id)!.owed) throw new Error(`${id} runs though the killswitch holds it`);
+  }
+
+  /** Whether nothing is wrong at all. */
+  get #isWell(): boolean {
+    const { silent, loss } = this.provider.sandbox.faults;
+    const { silent: mute, refuse, lie, delayMs } = this.switches;
+    const gateway = !mute && !refuse && !lie && delayMs === 0;
+    return gateway && !silent && loss === 0 && this.world.withoutRoute.size === 0 && this.model.reasons.size === 0;
   }
 
   /** Whoever needs a handshake asks for one again and again, unless that would be in vain. */
   #checkAttempts(): void {
     const { reasons } = this.model;
+    const { resolver } = this.names;
     const wanted = (reasons.has('starting') || reasons.has('stale')) && !reasons.has('user');
-    const possible =
-      this.world.withoutRoute.size === 0 && this.names.resolver === 'answers' && !Number.isNaN(this.world.wallOffsetMs);
+    // While names cannot be looked up, the latest addresses are as good as any; of a fallback there may be none.
+    const findable = resolver === 'answers' || (this.#configurations.length === 1 && this.process.known.size > 0);
+    const possible = this.world.withoutRoute.size === 0 && findable && !Number.isNaN(this.world.wallOffsetMs);
     if (!wanted || !possible) this.disturb();
+    const limitMs = resolver === 'answers' ? ATTEMPT_MS : ATTEMPT_MS + LOOKUP_MS;
     const sinceMs = this.now - Math.max(this.model.initiatedAt, this.#smoothSince);
-    if (sinceMs > ATTEMPT_MS) throw new Error(`no attempt for ${sinceMs} ms`);
+    if (sinceMs > limitMs) throw new Error(`no attempt for ${sinceMs} ms`);
   }
 
   /** Everything heals, a probe is clean, and persons want the tunnel: then it must come back, with everything. */
@@ -387,7 +428,7 @@ export class History implements Watcher {
     const told = this.random.chance(0.5);
     for (const act of [healServers, healNames, healClock, healGateway]) act(this);
     healRoute(this, told);
-    this.setEnabled(true);
+    if (this.model.reasons.has('user')) this.setEnabled(true);
     const limitMs = told ? ATTEMPT_MS + LOOKUP_MS : NO_ROUTE_MS + ATTEMPT_MS;
     this.#mustBe('connected', limitMs, () => !this.model.reasons.has('starting') && !this.model.reasons.has('stale'));
     this.clean();

@@ -19,6 +19,8 @@ let process: TunnelProcess;
 let stranger: HostNode;
 let events: SocketEvent[];
 let ports: (number | undefined)[];
+/** What clients are told, and `port` for each word on the port. */
+let orders: string[];
 let lastSocket = 0;
 
 beforeEach(() => {
@@ -26,9 +28,14 @@ beforeEach(() => {
   provider = world.addProvider(ip('198.51.100.2'), EXIT, new NatPmpSwitches());
   events = [];
   ports = [];
+  orders = [];
   const watcher = watching({
     socketEvent: (event) => events.push(event),
-    announced: (port) => ports.push(port),
+    announced: (port) => {
+      ports.push(port);
+      orders.push('port');
+    },
+    ordered: (order) => orders.push(order),
   });
   const names = { addresses: [[provider.address]], resolver: 'answers' as const };
   process = new TunnelProcess({ world, disk: emptyDisk(), names, watcher }, [configurationFor(provider, world)]);
@@ -81,6 +88,22 @@ describe.each([
     expect(knock()).toEqual(both);
   });
 });
+
+it.each([900, 913, 929])(
+  'after a leak of %i s the port is asked for at once, and clients resume with it (G6)',
+  (seconds) => {
+    const finding = { family: 4, observed: '192.0.2.7', expected: [], foundAtMs: 0 } as const;
+    const { machine } = process;
+    machine.mutateGuard((guard) => guard.handleProbe({ verdict: 'leak', finding }, world.now), world.now);
+    world.run(1_000 * seconds);
+    expect(ports).toEqual([expect.any(Number), undefined]);
+    orders.length = 0;
+    machine.mutateGuard((guard) => guard.accept(world.now), world.now);
+    world.run(1_000);
+    expect(ports).toEqual([expect.any(Number), undefined, expect.any(Number)]);
+    expect(orders).toEqual(['port', 'run']);
+  },
+);
 
 it('a socket needs no interface: those opened before the first handshake work after it, and over any number of them (G11)', () => {
   for (let hour = 0; hour < 3; hour++) {

@@ -1,6 +1,7 @@
 /** The search for a server that answers, as part of the tunnel: what the shell is asked to do, and what becomes of sockets and sessions. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ip } from '../../../src/core/base/address.ts';
+import { instant } from '../../../src/core/base/instant.ts';
 import { RESUME_WAIT_MS } from '../../../src/core/tunnel/clients-order.ts';
 import type { TunnelEvent } from '../../../src/core/tunnel/messages.ts';
 import { ScriptedLease } from '../../support/scripted-lease.ts';
@@ -227,6 +228,18 @@ describe('torrent clients', () => {
     world.client.mutateLease(() => {}, world.now);
     world.turn();
     expect(orders()).toEqual(['run']);
+  });
+
+  it('are not told to run by what held before a sleep: on waking, the session is too old', () => {
+    world.pass(3);
+    world.silent = true;
+    world.now = instant(world.now + 3_600_000);
+    // What the shell notices first.
+    world.client.handleNetworkChange(world.now);
+    world.turn();
+    world.client.handleTimeout(world.now);
+    world.turn();
+    expect(orders()).toEqual(['pause']);
   });
 
   it('pause at once, and wait anew after each outage', () => {
