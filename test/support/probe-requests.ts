@@ -2,7 +2,7 @@
 
 import { ascii } from '../../src/core/base/bytes.ts';
 import type { Instant } from '../../src/core/base/instant.ts';
-import type { ProberEvent } from '../../src/core/guard/prober.ts';
+import type { ProberEvent } from '../../src/core/guard/prober-messages.ts';
 import type { SocketEvent, SocketId } from '../../src/core/netstack/messages.ts';
 import type { TunnelMachine } from '../../src/core/tunnel/tunnel-machine.ts';
 import { ECHO_ADDRESSES } from '../../src/sandbox/addressing.ts';

@@ -10,7 +10,7 @@ import { ClientPolicy, restoreMarkers, serialiseMarkers } from '../../src/core/g
 import type { GuardSettings } from '../../src/core/guard/guard.ts';
 import { restoreGuard, serialiseGuard } from '../../src/core/guard/memory.ts';
 import type { ClientOrder } from '../../src/core/guard/policy.ts';
-import type { ProberEvent, ProberSettings } from '../../src/core/guard/prober.ts';
+import type { ProberEvent, ProberSettings } from '../../src/core/guard/prober-messages.ts';
 import { explain } from '../../src/core/guard/reasons.ts';
 import type { ReconnectOutput } from '../../src/core/guard/reconnect.ts';
 import type { SocketEvent } from '../../src/core/netstack/messages.ts';
