@@ -53,7 +53,7 @@ export class WebTorrentDriver implements ClientDriver {
   #watch(torrent: Torrent): void {
     const reports = this.#reports;
     const id = torrent.infoHash;
-    if (!reports || torrent.destroyed || this.#watched.has(id)) return;
+    if (!reports || torrent.destroyed) return;
     this.#watched.set(
       id,
       new WatchedTorrent(torrent, {

@@ -153,8 +153,13 @@ describe('orders', () => {
     const driver = attached(new FakeDriver('one', ['a']));
     clients.handleOrder('pause');
     await happened();
+    let end = (): void => {};
+    driver.obey = async (command) => {
+      if (command.startsWith('resume')) await new Promise<void>((resolve) => (end = resolve));
+    };
+    clients.handleOrder('run');
     driver.reports.person('a', 'resume');
-    driver.reports.removed('a');
+    end();
     expect(await happened()).not.toContain('told: one resumed a');
   });
 });

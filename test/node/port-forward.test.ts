@@ -98,6 +98,7 @@ describe('the check from outside', () => {
   it('is not made before somebody listens', async () => {
     const tunnel = await tunnelOf({ provider: 'natpmp', checkUrl: sandbox.portCheckUrl });
     await mapped(tunnel);
+    await (await tunnel.fetch(sandbox.echoUrl)).text();
     expect(sandbox.dns.log.map(({ name }) => name)).not.toContain('port.sluice.test');
     await answering(tunnel, 'hello');
     await until(() => sandbox.dns.log.some(({ name }) => name === 'port.sluice.test'));

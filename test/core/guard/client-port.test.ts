@@ -171,6 +171,18 @@ describe('an outage', () => {
     expect(obeyed()).toEqual(['announce']);
   });
 
+  it('that began and ended while a port was being announced has it announced again, once the client has answered', () => {
+    port.handleOrder('run', now);
+    obeyed();
+    port.handlePort(4001, now);
+    said();
+    port.handleOrder('pause', now);
+    port.handleOrder('run', now);
+    expect(said()).toEqual([]);
+    port.handleDone(number, true, now);
+    expect(obeyed()).toEqual(['announce']);
+  });
+
   it('of which transfers are left alone (killswitch off) ends with an announce too', () => {
     port.handleOrder('run', now);
     obeyed();
