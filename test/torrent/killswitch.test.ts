@@ -58,6 +58,10 @@ async function release(sandbox: Sandbox, tunnel: Tunnel): Promise<void> {
   await until(() => !tunnel.status().killswitch.engaged && pausedBy(tunnel) === 0);
 }
 
+function announced(torrent: Torrent): Promise<void> {
+  return new Promise((resolve) => torrent.once('dhtAnnounce', resolve));
+}
+
 const pausedBy = (tunnel: Tunnel): number => tunnel.status().clients[0]!.pausedByKillswitch;
 
 describe('a tunnel that is cut', () => {
@@ -179,6 +183,28 @@ describe('the forwarded port', () => {
       `start 203.0.113.10:${third}`,
       `start 203.0.113.10:${third}`,
     ]);
+  });
+
+  it('is announced in the DHT, where others find the one that is mapped now', async () => {
+    const { sandbox, tunnel } = await world({ portForward: { provider: 'natpmp', refreshSeconds: 1 } });
+    await client(sandbox.addHost({ name: 'router.test' }), {
+      dht: { bootstrap: false },
+      dhtPort: 6881,
+      tracker: false,
+    });
+    const dht = { bootstrap: ['router.test:6881'] };
+    const made = await client(tunnel, { dht, tracker: false, forwarded: true });
+    await until(() => tunnel.status().clients[0]!.portApplied);
+    const first = made.torrentPort;
+    await announced(add(made, HASHES[0]));
+    sandbox.natpmp.changePort();
+    const again = announced(made.torrents[0]!);
+    await until(() => tunnel.status().clients[0]!.portApplied && made.torrentPort !== first);
+    await again;
+    const seeker = await client(sandbox.addHost(), { dht, tracker: false });
+    const found: string[] = [];
+    add(seeker, HASHES[0]).on('peer', (peer) => found.push(peer));
+    await until(() => found.includes(`203.0.113.10:${made.torrentPort}`));
   });
 
   it('is where the DHT is reached from outside, too', async () => {
