@@ -1,5 +1,5 @@
 /** The daemon against the sandbox: its status in every state, and the order of its end. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -99,6 +99,21 @@ describe('the status over HTTP', () => {
     expect(json).toMatchObject({ state: 'blocked', reason: { code: 'unconfigured' }, tunnel: { endpoint: null } });
     expect(running.daemon.tunnel).toBeUndefined();
     expect(running.lines.at(-1)).toMatchObject({ level: 'warn', hint: expect.stringContaining('sluice up FILE.conf') });
+  });
+});
+
+describe('a state folder that goes bad while the daemon runs', () => {
+  it('is told with what to do, and traffic flows on', async () => {
+    provider.faults.silent = true;
+    await start({ env: { SLUICE_PROBE_EXPECTED: '' } });
+    await rm(folder, { recursive: true });
+    await writeFile(folder, 'in its place');
+    provider.faults.silent = false;
+    await vi.waitFor(async () => expect((await running!.ask()).json.reason?.code).toBe('ERR_STATE_DIR'), PATIENCE);
+    const { json } = await running!.ask();
+    expect(misfits(json)).toEqual([]);
+    expect(json).toMatchObject({ state: 'connected', reason: { message: expect.stringContaining(folder) } });
+    expect((await running!.ask({ path: '/readyz' })).status).toBe(200);
   });
 });
 
