@@ -48,7 +48,7 @@ describe.skipIf(!built)('the sluice binary', () => {
 
   it('ends in good order at Ctrl-C: a running sandbox with 0, an unfinished demo with 130', async () => {
     expect(await main(['sandbox'], { signalAt: 'Ctrl-C ends it' })).toMatchObject({ code: 0 });
-    expect(await main(['demo', '--size', '64'], { signalAt: '4/5' })).toMatchObject({
+    expect(await main(['demo', '--size', '64'], { signalAt: '5/9' })).toMatchObject({
       code: 130,
       err: expect.stringContaining('everything that the demo made is deleted'),
     });
