@@ -1,34 +1,52 @@
-/** tcpdump on the client's end of the cable: what left the client, judged by filters after the fact. */
-import { type ChildProcess, execFileSync } from 'node:child_process';
+/** tcpdump on one interface: what passed there, judged by filters after the fact, also while it still runs. */
+import { type ChildProcess, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Lab, until } from './lab.ts';
+import { type Namespaces, until } from './namespaces.ts';
+import { type Frame, readFrames } from './pcap.ts';
 
-/** Frames that are not neighbour talk: ARP, NDP, and multicast listener reports, which are ICMPv6 behind a hop-by-hop header (RFC 2710 §3). */
-const NOT_NEIGHBOUR_TALK = 'not arp and not icmp6 and not (ip6[6] = 0 and ip6[40] = 58)';
+/**
+ * Frames that are not neighbour talk: ARP, neighbour discovery (RFC 4861: types 133 to 137), and multicast listener reports (RFC 2710,
+ * RFC 3810), which are ICMPv6 behind a hop-by-hop header. Other ICMPv6 is a stranger.
+ */
+const NOT_NEIGHBOUR_TALK =
+  'not arp and not (icmp6 and ip6[40] >= 133 and ip6[40] <= 137) and not (ip6[6] = 0 and ip6[40] = 58)';
 
 /** A filter for all frames but neighbour talk and those that `allowed` describes. */
 export function strangersTo(allowed: string): string {
   return `${NOT_NEIGHBOUR_TALK} and not (${allowed})`;
 }
 
+export interface CaptureOptions {
+  readonly namespace: string;
+  readonly interface: string;
+  /** Of each frame; by default enough to judge it by its headers. */
+  readonly snapBytes?: number;
+  /** What is captured at all; by default everything. */
+  readonly filter?: string;
+}
+
 export class Capture {
-  readonly #file: string;
+  readonly file: string;
   readonly #child: ChildProcess;
 
   /** Resolves once tcpdump listens. */
-  static async start(lab: Lab): Promise<Capture> {
-    const file = join(lab.folder, `capture-${performance.now()}.pcap`);
-    // 96 bytes of each frame are enough to judge it; immediate mode, or the last second would be lost at the end.
-    const options = ['-Z', 'root', '--immediate-mode', '-U', '-n', '-s', '96', '-B', '65536'];
-    const child = lab.spawnIn(lab.client, 'tcpdump', [...options, '-i', lab.cable, '-w', file]);
+  static async start(host: Namespaces, options: CaptureOptions): Promise<Capture> {
+    const file = join(host.folder, `capture-${performance.now()}.pcap`);
+    // Immediate mode, or the last second would be lost at the end.
+    const mode = ['-Z', 'root', '--immediate-mode', '-U', '-n', '-s', String(options.snapBytes ?? 96), '-B', '65536'];
+    const child = host.spawnIn(options.namespace, 'tcpdump', [
+      ...mode,
+      ...['-i', options.interface, '-w', file],
+      options.filter ?? '',
+    ]);
     const said = collect(child);
     await until(() => said().includes('listening on'), 'tcpdump did not start');
     return new Capture(file, child);
   }
 
   private constructor(file: string, child: ChildProcess) {
-    this.#file = file;
+    this.file = file;
     this.#child = child;
   }
 
@@ -40,21 +58,30 @@ export class Capture {
   }
 
   count(filter: string): number {
-    return this.#read(filter).length;
+    return this.frames(filter).length;
   }
 
   /** The first five frames, a line each. */
   show(filter: string): string {
-    return this.#read(filter).slice(0, 5).join('\n');
+    return this.lines(filter).slice(0, 5).join('\n');
   }
 
-  #read(filter: string): string[] {
-    const output = execFileSync('tcpdump', ['-Z', 'root', '-nr', this.#file, filter], {
-      encoding: 'utf8',
+  /** The frames as tcpdump tells them, a line each. */
+  lines(filter: string): string[] {
+    return this.#read(['-n', filter]).toString('utf8').split('\n').filter(Boolean);
+  }
+
+  frames(filter: string): Frame[] {
+    return readFrames(this.#read(['-w', '-', filter]));
+  }
+
+  #read(args: readonly string[]): Buffer {
+    const { status, stdout, stderr } = spawnSync('tcpdump', ['-Z', 'root', '-r', this.file, ...args], {
       maxBuffer: 1 << 30,
-      stdio: ['ignore', 'pipe', 'ignore'],
     });
-    return output.split('\n').filter(Boolean);
+    // The last frame of a capture that still runs may be half written.
+    if (status !== 0 && !String(stderr).includes('truncated')) throw new Error(`tcpdump: ${stderr}`);
+    return stdout;
   }
 }
 
