@@ -2,12 +2,11 @@
 
 import { ip } from '../../../src/core/base/address.ts';
 import { NatPmpSwitches } from '../../../src/sandbox/natpmp-gateway.ts';
+import { LOOKUP_MS } from './expectations.ts';
 import type { History } from './history.ts';
 
 /** While the host believes to have no route and nobody tells it otherwise, it looks again after so long. */
 export const NO_ROUTE_MS = 300_000;
-/** The resolver is given so long to answer. */
-export const LOOKUP_MS = 10_000;
 
 export function healServers({ world }: History): void {
   for (const provider of world.providers) provider.heal();
@@ -16,13 +15,13 @@ export function healServers({ world }: History): void {
 export function healNames(history: History): void {
   history.names.addresses = history.world.providers.map(({ address }) => [address]);
   // A look-up that hangs is given up before there is another.
-  if (history.names.resolver !== 'answers') history.disturb(LOOKUP_MS);
+  if (history.names.resolver !== 'answers') history.expectations.excuseAttempts(LOOKUP_MS);
   history.names.resolver = 'answers';
 }
 
 export function healClock(history: History): void {
   history.world.wallOffsetMs = 0;
-  history.disturb();
+  history.expectations.excuseAttempts(0);
 }
 
 export function healGateway({ switches }: History): void {
@@ -34,7 +33,7 @@ export function healRoute(history: History, told: boolean): void {
   const had = history.world.withoutRoute.size === 0;
   history.world.withoutRoute.clear();
   if (told) tellNetworkChange(history);
-  history.disturb(had || told ? 0 : NO_ROUTE_MS);
+  history.expectations.excuseAttempts(had || told ? 0 : NO_ROUTE_MS);
 }
 
 /** What can happen, by name; more often what is there more than once. */
@@ -152,14 +151,14 @@ export const HAPPENINGS: readonly (readonly [string, (history: History) => void]
   [
     'a transfer is added',
     (history) => {
-      if (history.running.size < 6) history.addTransfer(`t${history.random.u32()}`);
+      if (history.clients.running.size < 6) history.addTransfer(`t${history.random.u32()}`);
     },
   ],
   ['a transfer is removed', (history) => withTransfer(history, (id) => history.removeTransfer(id))],
   [
     'the client fails, or not',
     (history) => {
-      history.clientFails = !history.clientFails;
+      history.clients.fails = !history.clients.fails;
     },
   ],
   ['the process restarts', (history) => history.restart()],
@@ -192,6 +191,6 @@ function tellNetworkChange({ world, process }: History): void {
 }
 
 function withTransfer(history: History, act: (id: string) => void): void {
-  const id = history.someTransfer();
+  const id = history.clients.some();
   if (id !== undefined) act(id);
 }

@@ -21,28 +21,15 @@ import {
   TunnelProcess,
   type Watcher,
 } from '../../support/tunnel-process.ts';
-import {
-  HAPPENINGS,
-  healClock,
-  healGateway,
-  healNames,
-  healRoute,
-  healServers,
-  LOOKUP_MS,
-  NO_ROUTE_MS,
-} from './happenings.ts';
+import { ATTEMPT_MS, Expectations, LOOKUP_MS, MAPPED_MS, RESUME_MS } from './expectations.ts';
+import { FakeClients } from './fake-clients.ts';
+import { HAPPENINGS, healClock, healGateway, healNames, healRoute, healServers, NO_ROUTE_MS } from './happenings.ts';
 import { Model } from './model.ts';
 
 const HAPPENINGS_PER_HISTORY = 60;
 const TRACE_LENGTH = 60;
-/** After the handshake: the wait for the port, and a client that is asked again after failures. */
-const RESUME_MS = 45_000;
-/** A gateway that refused for long is asked again after a minute and a fifth. */
-const MAPPED_MS = 90_000;
 /** A second holder of the key is suspected until a session has lived for two minutes. */
 const WELL_MS = 300_000;
-/** A server that answers, or might, is tried at least so often. */
-const ATTEMPT_MS = 16_000;
 const FINDING: LeakFinding = { family: 4, observed: '192.0.2.7', expected: ['203.0.113.0/24'], foundAtMs: 0 };
 
 export class History implements Watcher {
@@ -53,33 +40,25 @@ export class History implements Watcher {
   readonly disk: Disk = emptyDisk();
   readonly names: Names = { addresses: [], resolver: 'answers' };
   readonly switches: NatPmpSwitches = new NatPmpSwitches();
-  /** What the torrent clients really do. */
-  readonly running: Map<string, boolean> = new Map();
+  readonly clients: FakeClients;
+  readonly expectations: Expectations = new Expectations(this);
   readonly #configurations: ReturnType<typeof configurationFor>[];
   readonly #trace: string[] = [];
   process!: TunnelProcess;
   #configuration = 0;
-  clientFails = false;
   #deathIn: number | undefined;
   #diedAt: number | undefined;
-  /** When something happened last. */
-  #happenedAt = 0;
   #asleep = false;
-  #heldSince = 0;
-  #wellSince = 0;
   /** When the exit was last found to be right or wrong. */
   #judgedAt: number | undefined;
   /** By transfer: when a person spoke last. */
   readonly #spokenAt: Map<string, number> = new Map();
-  /** By transfer: commands on their way, ours and a person's, which keep their order. */
-  readonly #underWay: Map<string, number> = new Map();
-  /** Since when nothing has kept attempts from following one another. */
-  #smoothSince = 0;
 
   constructor(seed: number) {
     this.seed = seed;
     this.world = new ProviderWorld(seed);
     this.random = this.world.random;
+    this.clients = new FakeClients(this.world);
     const count = this.random.chance(0.4) ? 2 : 1;
     for (let i = 0; i < count; i++) this.#addProvider(i);
     this.#configurations = this.world.providers.map((provider) => configurationFor(provider, this.world));
@@ -115,7 +94,7 @@ export class History implements Watcher {
 
   /** A summary that differs if anything went differently. */
   get digest(): string {
-    return [this.now, this.random.u32(), [...this.running].join(), this.lastPort].join();
+    return [this.now, this.random.u32(), [...this.clients.running].join(), this.lastPort].join();
   }
 
   lastPort: number | undefined;
@@ -130,9 +109,7 @@ export class History implements Watcher {
 
   announced(port: number | undefined): void {
     this.note(`port: ${port}`);
-    const steady = this.#configurations.length === 1 && !this.#asleep;
-    if (port === undefined && steady && this.now - Math.max(this.#wellSince, this.#happenedAt) > MAPPED_MS)
-      throw new Error('the port is lost though nothing is wrong');
+    if (port === undefined && this.#configurations.length === 1 && !this.#asleep) this.expectations.checkLoss();
     this.lastPort = port;
     this.model.announced(port);
   }
@@ -160,15 +137,13 @@ export class History implements Watcher {
     this.model.settle(this.now);
     this.model.commanded(kind, transfer, new Set(restoreMarkers(this.disk.paused).keys()));
     const { process } = this;
-    this.#toClient(transfer, () => {
-      const alive = this.world.near === process;
-      // What a process said with its last breath arrives or not.
-      if (!this.running.has(transfer) || (!alive && this.random.chance(0.5))) return;
-      const succeeds = !(this.clientFails && this.random.chance(0.5));
-      if (succeeds) this.running.set(transfer, kind === 'resume');
-      if (succeeds && alive) this.model.obeyed(kind, transfer);
-      if (alive) process.clients.handleDone(transfer, number, succeeds, this.world.now);
-    });
+    const alive = (): boolean => this.world.near === process;
+    const answer = (succeeded: boolean): void => {
+      if (succeeded && alive()) this.model.obeyed(kind, transfer);
+      if (alive()) process.clients.handleDone(transfer, number, succeeded, this.world.now);
+    };
+    // What a process said with its last breath arrives or not.
+    this.clients.command(transfer, kind, answer, () => alive() || this.random.chance(0.5));
   }
 
   // What happens
@@ -191,11 +166,6 @@ export class History implements Watcher {
       this.#check();
       return false;
     }, ms);
-  }
-
-  /** Something happens after which the next attempt may take a little longer, or so much. */
-  disturb(ms: number = 0): void {
-    this.#smoothSince = Math.max(this.#smoothSince, this.now + ms);
   }
 
   leak(): void {
@@ -229,13 +199,13 @@ export class History implements Watcher {
 
   addTransfer(id: string): void {
     const running = this.random.chance(0.7);
-    this.running.set(id, running);
+    this.clients.running.set(id, running);
     this.model.add(id, running, this.now);
     this.process?.clients.handleTransfer(id, running, this.world.now);
   }
 
   removeTransfer(id: string): void {
-    this.running.delete(id);
+    this.clients.running.delete(id);
     this.model.remove(id);
     this.process.clients.handleRemoved(id);
   }
@@ -245,20 +215,22 @@ export class History implements Watcher {
     this.note(`${wish} ${id}, says a person`);
     this.#spokenAt.set(id, this.now);
     this.model.person(id, wish, this.now);
-    this.#toClient(id, () => {
-      if (this.running.has(id)) this.running.set(id, wish === 'resume');
+    const { process } = this;
+    this.clients.person(id, wish, () => {
+      // A new process has seen it as it was before, and sees it change.
+      if (this.process !== process) this.process.clients.handleTransfer(id, wish === 'resume', this.world.now);
     });
-    this.process.clients.handlePerson(id, wish, this.world.now);
+    process.clients.handlePerson(id, wish, this.world.now);
   }
 
   /** In the client's own window, where we see it a moment later. */
   personInClient(id: string, wish: 'pause' | 'resume'): void {
-    if (this.#underWay.has(id) || this.running.get(id) === (wish === 'resume')) return;
+    if (!this.clients.isIdle(id) || this.clients.running.get(id) === (wish === 'resume')) return;
     // Our own pause that failed and a person's that follows cannot be told apart.
     if (wish === 'pause' && this.process.clients.markers.has(id)) return;
     this.note(`${wish} ${id}, seen in the client`);
     this.#spokenAt.set(id, this.now);
-    this.running.set(id, wish === 'resume');
+    this.clients.running.set(id, wish === 'resume');
     this.model.seen(id, wish === 'resume', this.now);
     this.process.clients.handleTransfer(id, wish === 'resume', this.world.now);
   }
@@ -280,13 +252,8 @@ export class History implements Watcher {
     this.#asleep = true;
     this.world.sleep(ms);
     this.#asleep = false;
-    this.#happenedAt = this.now;
-    this.disturb();
-  }
-
-  someTransfer(): string | undefined {
-    const ids = [...this.running.keys()];
-    return ids[this.random.below(ids.length)];
+    this.expectations.restartClocks();
+    this.expectations.excuseAttempts(0);
   }
 
   #addProvider(index: number): void {
@@ -327,7 +294,7 @@ export class History implements Watcher {
     const owed = new Set<string>();
     const freed = new Set<string>();
     for (const [id, phase] of restoreMarkers(disk.paused))
-      if (phase === 'pausing' || !this.running.get(id)) owed.add(id);
+      if (phase === 'pausing' || !this.clients.running.get(id)) owed.add(id);
       else if (phase === 'paused') freed.add(id);
     this.model.restart(leaking, owed, freed, this.now);
     // A word that was said at the very moment of death was not heard.
@@ -335,23 +302,12 @@ export class History implements Watcher {
       if (this.#diedAt !== undefined && this.#spokenAt.get(id) === this.#diedAt) this.model.unhear(id);
     this.#diedAt = undefined;
     this.note('the process begins');
-    this.#happenedAt = this.now;
+    this.expectations.restartClocks();
     this.lastPort = undefined;
     world.near = this.process;
     if (enabled) this.process.start();
-    for (const [id, running] of this.running) this.process.clients.handleTransfer(id, running, world.now);
-    this.disturb();
-  }
-
-  #toClient(transfer: string, act: () => void): void {
-    this.#underWay.set(transfer, (this.#underWay.get(transfer) ?? 0) + 1);
-    const delayMs = 20;
-    this.world.plan(delayMs, () => {
-      const left = this.#underWay.get(transfer)! - 1;
-      if (left === 0) this.#underWay.delete(transfer);
-      else this.#underWay.set(transfer, left);
-      act();
-    });
+    for (const [id, running] of this.clients.running) this.process.clients.handleTransfer(id, running, world.now);
+    this.expectations.excuseAttempts(0);
   }
 
   /** Mostly moments, now and then hours. */
@@ -368,7 +324,7 @@ export class History implements Watcher {
     if (!this.world.near) this.restart();
     const [name, act] = HAPPENINGS[this.random.below(HAPPENINGS.length)]!;
     this.note(`— ${name}`);
-    this.#happenedAt = this.now;
+    this.expectations.restartClocks();
     act(this);
     this.model.settle(this.now);
   }
@@ -383,46 +339,13 @@ export class History implements Watcher {
       process.lease.served.map(({ port }) => port),
       this.now,
     );
-    this.#checkAttempts();
-    this.#checkHeld();
-    if (!this.#isWell) this.#wellSince = this.now;
-  }
-
-  /** What the killswitch holds is held, as soon as the client has obeyed, failures included. */
-  #checkHeld(): void {
-    const held = this.model.order === 'pause' && !this.clientFails;
-    if (!held) this.#heldSince = this.now;
-    if (this.now - Math.max(this.#heldSince, this.#happenedAt) < RESUME_MS) return;
-    for (const [id, running] of this.running)
-      if (running && this.model.transfers.get(id)!.owed) throw new Error(`${id} runs though the killswitch holds it`);
-  }
-
-  /** Whether nothing is wrong at all. */
-  get #isWell(): boolean {
-    const { silent, loss } = this.provider.sandbox.faults;
-    const { silent: mute, refuse, lie, delayMs } = this.switches;
-    const gateway = !mute && !refuse && !lie && delayMs === 0;
-    return gateway && !silent && loss === 0 && this.world.withoutRoute.size === 0 && this.model.reasons.size === 0;
-  }
-
-  /** Whoever needs a handshake asks for one again and again, unless that would be in vain. */
-  #checkAttempts(): void {
-    const { reasons } = this.model;
-    const { resolver } = this.names;
-    const wanted = (reasons.has('starting') || reasons.has('stale')) && !reasons.has('user');
-    // While names cannot be looked up, the latest addresses are as good as any; of a fallback there may be none.
-    const findable = resolver === 'answers' || (this.#configurations.length === 1 && this.process.known.size > 0);
-    const possible = this.world.withoutRoute.size === 0 && findable && !Number.isNaN(this.world.wallOffsetMs);
-    if (!wanted || !possible) this.disturb();
-    const limitMs = resolver === 'answers' ? ATTEMPT_MS : ATTEMPT_MS + LOOKUP_MS;
-    const sinceMs = this.now - Math.max(this.model.initiatedAt, this.#smoothSince);
-    if (sinceMs > limitMs) throw new Error(`no attempt for ${sinceMs} ms`);
+    this.expectations.check();
   }
 
   /** Everything heals, a probe is clean, and persons want the tunnel: then it must come back, with everything. */
   #leadOut(): void {
     this.note('— everything heals');
-    this.clientFails = false;
+    this.clients.fails = false;
     this.#deathIn = undefined;
     if (!this.world.near) this.restart();
     const told = this.random.chance(0.5);
@@ -433,10 +356,10 @@ export class History implements Watcher {
     this.#mustBe('connected', limitMs, () => !this.model.reasons.has('starting') && !this.model.reasons.has('stale'));
     this.clean();
     this.#mustBe('resumed', RESUME_MS, () =>
-      [...this.running].every(([id, runs]) => runs === this.model.transfers.get(id)!.wanted),
+      [...this.clients.running].every(([id, runs]) => runs === this.model.transfers.get(id)!.wanted),
     );
     // A marker of a transfer that is gone does no harm.
-    const owed = (): string[] => [...this.process.clients.markers.keys()].filter((id) => this.running.has(id));
+    const owed = (): string[] => [...this.process.clients.markers.keys()].filter((id) => this.clients.running.has(id));
     this.#mustBe('at rest', RESUME_MS, () => owed().length === 0);
     this.#mustBe('mapped', MAPPED_MS, () => this.lastPort !== undefined);
     this.#mustBe('well', WELL_MS, () => this.guard.policy.state === 'connected');
