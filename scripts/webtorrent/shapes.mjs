@@ -65,6 +65,9 @@ export const MARKERS = {
     'this._connPool = new ConnPool(this)',
     'this.dht = new DHT(Object.assign({}, { nodeId: this.nodeId }, opts.dht))',
     'const address = this._connPool.tcpServer.address() if (address) { this.torrentPort = address.port',
+    "this.emit('add', torrent)",
+    'this._destroy(null, cb)',
+    '? this._connPool.tcpServer.address()',
   ],
   'webtorrent/lib/conn-pool.js': [
     'this.tcpServer = net.createServer()',
@@ -76,7 +79,10 @@ export const MARKERS = {
     'peer.conn = net.connect(opts)',
     'port: this.client.torrentPort',
     'resume () { if (this.destroyed) return',
+    "this.emit('infoHash', this.infoHash)",
+    "this.emit('wire', wire, addr)",
   ],
+  'webtorrent/lib/peer.js': ["const TYPE_TCP_OUTGOING = 'tcpOutgoing'"],
   'webtorrent/lib/webconn.js': ['const res = await fetch(url, {'],
 };
 
