@@ -1,9 +1,18 @@
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { describe, expect, it } from 'vitest';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { sluice } from './support.ts';
 
-const leftovers = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('sluice-demo-'));
+// Other demos may run beside this one, and make folders of their own.
+const folder = mkdtempSync(join(tmpdir(), 'sluice-demo-test-'));
+beforeAll(() => void vi.stubEnv('TMPDIR', folder));
+afterAll(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const leftovers = (): string[] => readdirSync(folder);
 const parsed = (out: string) =>
   out
     .trimEnd()
@@ -14,7 +23,6 @@ describe('sluice demo', () => {
   it('plays all acts: a port, a peer from outside, a leak, a cut, a recovery; verifies, sums up, and leaves nothing behind', {
     timeout: 120_000,
   }, async () => {
-    const before = leftovers();
     const { code, out, err } = await sluice(['demo', '--size', '4', '--json']);
     expect([code, err]).toEqual([0, '']);
     const lines = parsed(out);
@@ -44,11 +52,10 @@ describe('sluice demo', () => {
     expect(summary['endpoint']).toMatch(/^127\.0\.0\.1:\d+$/);
     // Every byte came as WireGuard transport data.
     expect(summary['rxBytes']).toBeGreaterThan(4 * 1024 * 1024);
-    expect(leftovers()).toEqual(before);
+    expect(leftovers()).toEqual([]);
   });
 
   it('tells a person in sentences, with a bar; stops in good order at Ctrl-C and deletes what it made', async () => {
-    const before = leftovers();
     const stopping = new AbortController();
     const { code, err } = await sluice(['demo', '--size', '4'], {
       tty: true,
@@ -60,6 +67,6 @@ describe('sluice demo', () => {
     expect(err).toMatch(/1\/9 {2}A VPN provider starts[\s\S]*5\/9 {2}The torrent is downloaded/);
     expect(err).toMatch(/ {5}Port \d+ of 203\.0\.113\.10 leads to the torrent client: it is open\./);
     expect(err).toContain('Stopped; everything that the demo made is deleted.');
-    expect(leftovers()).toEqual(before);
+    expect(leftovers()).toEqual([]);
   });
 });
