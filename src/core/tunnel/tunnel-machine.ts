@@ -283,12 +283,10 @@ export class TunnelMachine {
     const { flow } = this.guard.policy;
     const before = this.#gate.flow;
     if (flow !== before) this.#gate.setFlow(flow, (command) => this.host.handleCommand(command, now));
-    // Through the leak nobody could be asked for a port.
+    // Through the leak nobody could be asked for a port. Before the order: then the resume waits for the answer.
     if (before === 'probe' && flow === 'open') this.#lease?.handleHandshake(now);
     for (let output = this.guard.nextOutput(); output; output = this.guard.nextOutput())
       this.#events.push({ kind: 'guard', output });
-    // What the lease had asked through a leak never left. Before the order: then the resume waits for the answer.
-    if (before === 'probe' && flow === 'open') this.mutateLease((lease) => lease.handleHandshake(now), now);
     this.#orderClients(now);
     // After the order: who pauses first takes the end of connections and port for an outage, and not for a change to announce.
     const wasOpen = before === 'open' || before === 'hold';
