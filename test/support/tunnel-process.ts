@@ -83,7 +83,8 @@ export interface ProcessOptions {
   readonly probe?: ProberSettings;
 }
 
-const LOOKUP_MS = 30;
+/** No round trip, lest an answer and a change of address meet in one moment. */
+const LOOKUP_MS = 37;
 const CHECK_MS = 200;
 /** Where the forwarded port leads. */
 export const INTERNAL_PORT = 40_000;
@@ -113,7 +114,7 @@ export class TunnelProcess implements NearEnd {
   readonly lease: NatPmpLease;
   readonly clients: ClientPolicy;
   readonly #options: ProcessOptions;
-  /** Configurations whose names have been looked up with success. */
+  /** Configurations that have been tried: an address of each is known. */
   readonly known: Set<number> = new Set();
   #configuration = 0;
   #dead = false;
@@ -235,12 +236,12 @@ export class TunnelProcess implements NearEnd {
     } else if (output.kind === 'try') {
       if (output.configuration !== this.#configuration) watcher.identity(output.configuration);
       this.#configuration = output.configuration;
+      this.known.add(output.configuration);
       const endpoint: Endpoint = { address: output.address, port: PORT };
       world.reopen(output.address);
       this.machine.setEndpoint(this.machine.peers[0]!, endpoint, this.#now);
     } else if (names.resolver !== 'hangs') {
       const addresses = names.resolver === 'answers' ? names.addresses[output.configuration]! : undefined;
-      if (addresses) this.known.add(output.configuration);
       this.#answer(LOOKUP_MS, (reconnect) =>
         addresses ? reconnect.handleAddresses(addresses, this.#now) : reconnect.handleLookupFailed(this.#now),
       );

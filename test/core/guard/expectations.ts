@@ -6,6 +6,8 @@ import type { History } from './history.ts';
 export const ATTEMPT_MS = 16_000;
 /** The resolver is given so long to answer. */
 export const LOOKUP_MS = 10_000;
+/** What WireGuard adds to a pause between initiations, with room to spare. */
+const JITTER_MS = 1_000;
 /** The wait for the port, and a client that is asked again after failures. */
 export const RESUME_MS = 45_000;
 /** A gateway that refused for long is asked again after a minute and a fifth. */
@@ -58,7 +60,7 @@ export class Expectations {
     const findable = names.resolver === 'answers' || (world.providers.length === 1 && process.known.size > 0);
     const possible = world.withoutRoute.size === 0 && findable && !Number.isNaN(world.wallOffsetMs);
     if (!wanted || !possible) this.excuseAttempts(0);
-    const limitMs = names.resolver === 'answers' ? ATTEMPT_MS : ATTEMPT_MS + LOOKUP_MS;
+    const limitMs = names.resolver === 'answers' ? ATTEMPT_MS : ATTEMPT_MS + LOOKUP_MS + JITTER_MS;
     const sinceMs = now - Math.max(model.initiatedAt, this.#smoothSince);
     if (sinceMs > limitMs) throw new Error(`no attempt for ${sinceMs} ms`);
   }

@@ -3,12 +3,12 @@
  * side, `Model` on the other, compared at every moment. A fault in either throws with the seed and what happened before.
  */
 
-import { ip, sameIp } from '../../../src/core/base/address.ts';
+import { ip } from '../../../src/core/base/address.ts';
 import { u32le } from '../../../src/core/base/bytes.ts';
+import type { Instant } from '../../../src/core/base/instant.ts';
 import { restoreMarkers } from '../../../src/core/guard/client-policy.ts';
 import { type LeakFinding, restoreGuard } from '../../../src/core/guard/memory.ts';
 import { decodeNatPmpResponse } from '../../../src/core/wire/natpmp.ts';
-import { GATEWAY_ADDRESSES } from '../../../src/sandbox/addressing.ts';
 import { NatPmpSwitches } from '../../../src/sandbox/natpmp-gateway.ts';
 import { type Provider, ProviderWorld } from '../../support/provider-world.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
@@ -285,8 +285,10 @@ export class History implements Watcher {
     const { lease } = this.process;
     const handleDatagram = lease.handleDatagram.bind(lease);
     lease.handleDatagram = (bytes, from, now) => {
-      if (sameIp(from.address, GATEWAY_ADDRESSES[0]!)) this.model.gatewayHeard(now);
+      const dropped = countOf(lease);
       handleDatagram(bytes, from, now);
+      // What it did not take has told it nothing.
+      if (countOf(lease) === dropped && isOfNow(bytes, this.provider, now)) this.model.gatewayHeard(now);
     };
     // What was found, or ended, at the very moment of death is on disk or is not.
     const unsure = this.#diedAt !== undefined && this.#diedAt === this.#judgedAt;
@@ -372,4 +374,15 @@ export class History implements Watcher {
     }, limitMs);
     if (!reached) throw new Error(`not ${what} ${limitMs} ms after everything was well`);
   }
+}
+
+/** How many datagrams the lease has dropped. */
+function countOf({ drops }: TunnelProcess['lease']): number {
+  return Object.values(drops.toJSON()).reduce((sum, count) => sum + count, 0);
+}
+
+/** Whether an answer is from after the gateway's latest restart. */
+function isOfNow(bytes: Uint8Array, { sandbox }: Provider, now: Instant): boolean {
+  const response = decodeNatPmpResponse(bytes);
+  return typeof response !== 'string' && (response.epochSeconds ?? 0) <= sandbox.natpmp.epochSeconds(now);
 }

@@ -24,6 +24,11 @@ interface Transfer {
   owed: boolean;
 }
 
+interface Session {
+  readonly index: number;
+  readonly since: number;
+}
+
 /** What of WireGuard can be told from outside, by the indices in its messages. */
 class Link {
   handshakeAt: number | undefined;
@@ -34,10 +39,10 @@ class Link {
   unansweredSince: number | undefined;
   /** The index of the initiation that the next response must name. */
   asked: number | undefined;
-  /** Indices that we offered the server in responses of ours, and when: a session with the first packet that names one. */
-  readonly offered: Map<number, number> = new Map();
-  /** The sessions whose packets we can read, newest last. */
-  sessions: { readonly index: number; readonly since: number }[] = [];
+  /** The session in use, the one before it, and one that we answered and nobody has used yet. */
+  current: Session | undefined;
+  previous: Session | undefined;
+  offered: Session | undefined;
 }
 
 export class Model {
@@ -66,7 +71,8 @@ export class Model {
       link.unansweredSince ??= now;
       this.initiatedAt = now;
     } else if (type === 2) {
-      link.offered.set(index, now);
+      link.previous = undefined;
+      link.offered = { index, since: now };
       link.receivedAt = now;
       link.contentSince = undefined;
     } else if (type === 4 && length > KEEPALIVE_LENGTH) link.contentSince ??= now;
@@ -75,26 +81,22 @@ export class Model {
   /** One has arrived, by type and the receiver's index. Genuine only if it names what is ours. */
   arrived(type: number, index: number, now: number): void {
     const link = this.#link;
-    const offeredAt = link.offered.get(index);
+    const isFresh = (session: Session | undefined): boolean =>
+      session?.index === index && now - session.since < STALE_MS;
     if (type === 2 && index === link.asked) {
       link.asked = undefined;
-      this.#handshake(index, now, now);
-    } else if (type === 4 && offeredAt !== undefined && now - offeredAt < STALE_MS) {
-      link.offered.delete(index);
-      this.#handshake(index, offeredAt, now);
-    } else if (
-      type !== 4 ||
-      !link.sessions.some((session) => session.index === index && now - session.since < STALE_MS)
-    )
-      return;
+      this.#handshake({ index, since: now }, link.offered ?? link.current, now);
+    } else if (type === 4 && isFresh(link.offered)) this.#handshake(link.offered!, link.current, now);
+    else if (type !== 4 || !(isFresh(link.current) || isFresh(link.previous))) return;
     link.receivedAt = now;
     link.contentSince = undefined;
   }
 
-  #handshake(index: number, since: number, now: number): void {
+  #handshake(session: Session, before: Session | undefined, now: number): void {
     const link = this.#link;
-    // The current session and the one before it can be read.
-    link.sessions = [...link.sessions.slice(-1), { index, since }];
+    link.previous = before;
+    link.current = session;
+    link.offered = undefined;
     link.handshakeAt = now;
     link.unansweredSince = undefined;
     this.reasons.delete('starting');
@@ -180,7 +182,7 @@ export class Model {
    */
   seen(id: string, running: boolean, now: number): void {
     const before = this.transfers.get(id)!;
-    const overridden = running && (before.overridden || (before.owed && this.#order !== 'run'));
+    const overridden = before.overridden || (running && before.owed && this.#order !== 'run');
     this.transfers.set(id, { wanted: running, overridden, owed: false });
     this.settle(now);
   }
