@@ -15,12 +15,20 @@ interface Internals {
 }
 
 interface Discovery {
-  readonly tracker: { start(): void } | null;
+  tracker: TrackerClient | null;
+  _port: number;
   readonly dht: unknown;
+  readonly destroyed: boolean;
   readonly _dhtAnnouncing: boolean;
   once(event: 'dhtAnnounce', listener: () => void): void;
-  updatePort(port: number): void;
+  _createTracker(): TrackerClient;
   _dhtAnnounce(): void;
+}
+
+interface TrackerClient {
+  start(): void;
+  stop(): void;
+  destroy(onDestroyed: () => void): void;
 }
 
 const internals = (torrent: Torrent): Internals => torrent as unknown as Internals;
@@ -55,8 +63,7 @@ export function announcePort(client: WebTorrentClient, port: number): void {
   (client as { torrentPort: number }).torrentPort = port;
   for (const torrent of client.torrents) {
     const { discovery } = internals(torrent);
-    if (discovery?._dhtAnnouncing) announceInDht(discovery);
-    discovery?.updatePort(port);
+    if (discovery) movePort(discovery, port);
   }
 }
 
@@ -82,6 +89,23 @@ export function dialledPeers(torrent: Torrent): string[] {
 export function dial(torrent: Torrent, addresses: Iterable<string>): void {
   if (torrent.destroyed || !torrent.infoHash) return;
   for (const address of addresses) if (!internals(torrent)._peers?.has(address)) torrent.addPeer(address);
+}
+
+/**
+ * In place of WebTorrent's `updatePort`, under which a torrent that ends before the old tracker client is gone never ends, or throws
+ * where nobody can catch it. The new one waits for the old one's last word, or trackers could hear `stopped` after `started`.
+ */
+function movePort(discovery: Discovery, port: number): void {
+  if (port === discovery._port) return;
+  discovery._port = port;
+  announceInDht(discovery);
+  const old = discovery.tracker;
+  if (!old) return;
+  discovery.tracker = null;
+  old.stop();
+  old.destroy(() => {
+    if (!discovery.destroyed) discovery.tracker = discovery._createTracker();
+  });
 }
 
 /** WebTorrent skips an announce while another one is under way, which may name the port of before. */

@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
@@ -133,6 +136,22 @@ describe('the announced port', () => {
     expect((await heard('stop')).peer).toBe('127.0.0.1:40000');
     expect((await heard('start')).peer).toBe('127.0.0.1:51413');
     expect(made.torrentPort).toBe(51_413);
+  });
+
+  it('may change while the client ends, though a tracker keeps the last word waiting', async () => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    later(async () => {
+      silent.closeAllConnections();
+      silent.close();
+    });
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const made = await client(loopbackHost(), { dht: false });
+    await seed(made, content(1000), { announce: [`http://127.0.0.1:${port}/announce`] });
+    announcePort(made, 51_413);
+    await new Promise<void>((resolve) => made.destroy(() => resolve()));
+    // By now the old tracker client has given up, and nothing comes of it.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
   });
 
   it('is announced again on demand, for an exit address that changed', async () => {
