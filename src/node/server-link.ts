@@ -84,7 +84,12 @@ export class ServerLink {
     } catch (error) {
       if (!this.#closing.signal.aborted && error instanceof SluiceError) onFault(error.code, error.message);
     }
-    engine.mutate((now) => machine.mutateReconnect((reconnect) => reconnect.handleAddresses(addresses, now), now));
+    engine.mutate((now) =>
+      machine.mutateReconnect((reconnect) => {
+        // A look-up that took long may be another configuration's than the one in hand by now.
+        if (reconnect.configuration === configuration) reconnect.handleAddresses(addresses, now);
+      }, now),
+    );
   }
 
   /** Addresses of the server that the internet is behind; those of other peers are kept. */

@@ -94,10 +94,10 @@ export class Reconnect {
     this.#outputs.clear();
   }
 
-  /** What the name of the configuration in hand has, in the order in which to try it. */
+  /** What the name of the configuration in hand has, in the order in which to try it. What comes late is known for the next time. */
   handleAddresses(addresses: readonly IpAddress[], now: Instant): void {
-    if (this.#phase.kind !== 'looking-up') return;
     if (addresses.length > 0) this.#addresses.set(this.#configuration, addresses);
+    if (this.#phase.kind !== 'looking-up') return;
     this.#tryAll(now);
   }
 

@@ -22,6 +22,8 @@ export class Expectations {
   /** Since when the killswitch has held transfers, with a client that obeys. */
   #heldSince = 0;
   /** Since when nothing is wrong at all. */
+  /** Whether attempts were to be made when this was looked at last. */
+  #attempting = false;
   #wellSince = 0;
 
   constructor(history: History) {
@@ -59,7 +61,9 @@ export class Expectations {
     // While names cannot be looked up, the latest addresses are as good as any; of a fallback there may be none.
     const findable = names.resolver === 'answers' || (world.providers.length === 1 && process.known.size > 0);
     const possible = world.withoutRoute.size === 0 && findable && !Number.isNaN(world.wallOffsetMs);
-    if (!wanted || !possible) this.excuseAttempts(0);
+    // While none is wanted, nothing need happen for hours, and nobody looks.
+    if (!wanted || !possible || !this.#attempting) this.excuseAttempts(0);
+    this.#attempting = wanted && possible;
     const limitMs = names.resolver === 'answers' ? ATTEMPT_MS : ATTEMPT_MS + LOOKUP_MS + JITTER_MS;
     const sinceMs = now - Math.max(model.initiatedAt, this.#smoothSince);
     if (sinceMs > limitMs) throw new Error(`no attempt for ${sinceMs} ms`);

@@ -96,6 +96,17 @@ describe('a silent server', () => {
     for (const gap of gaps(seen)) expect(gap).toBeGreaterThanOrEqual(5_000);
   });
 
+  it('keeps an answer that comes after it was stopped, for when the name cannot be looked up', () => {
+    reconnect.start(now);
+    reconnect.stop();
+    reconnect.handleAddresses([A], now);
+    expect(reconnect.nextOutput()).toBeUndefined();
+    reconnect.start(now);
+    reconnect.handleLookupFailed(now);
+    reconnect.nextOutput();
+    expect(reconnect.nextOutput()).toEqual({ kind: 'try', configuration: 0, address: A });
+  });
+
   it('with two addresses still has each tried within 16 s', () => {
     reconnect.start(now);
     const seen = live(3_600, () => [A, AAAA]);

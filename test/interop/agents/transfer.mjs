@@ -157,6 +157,7 @@ export async function measure(net, { host, port, flows = 1, seconds, direction =
   });
   await sleep(seconds * 1000);
   const measured = bytes;
-  for (const socket of sockets) socket.destroy();
+  // Closed, Linux would go on sending what is in its buffers, in the middle of the next measurement.
+  for (const socket of sockets) socket.resetAndDestroy();
   return { bytes: measured, seconds };
 }
