@@ -82,9 +82,12 @@ describe('fetch in the bundle', () => {
   });
 
   it('ends no process when a tracker breaks off its answer: the torrent hears a warning', async () => {
+    const unfinished: ServerResponse[] = [];
+    let heard = false;
     const url = await server((response) => {
       response.writeHead(200, { 'content-length': 100 }).write('d8:interval');
-      setTimeout(() => response.destroy(), 20);
+      if (heard) response.destroy();
+      else unfinished.push(response);
     });
     const made = await client(loopbackHost(), { dht: false });
     const unhandled: unknown[] = [];
@@ -92,7 +95,10 @@ describe('fetch in the bundle', () => {
     process.on('unhandledRejection', note);
     later(() => process.removeListener('unhandledRejection', note));
     const torrent = await seed(made, content(1000), { announce: [`${url}announce`] });
-    await next(torrent, 'warning');
+    const warned = next(torrent, 'warning');
+    heard = true;
+    for (const response of unfinished) response.destroy();
+    await warned;
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(unhandled).toEqual([]);
   });
