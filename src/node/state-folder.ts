@@ -4,7 +4,7 @@
  */
 
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SluiceError } from '../core/base/errors.ts';
 import { takeInstanceLock } from './instance-lock.ts';
@@ -112,7 +112,8 @@ export function replaceFile(path: string, text: string): void {
   try {
     const file = openSync(temporary, 'wx', 0o600);
     try {
-      writeSync(file, text);
+      // Unlike writeSync it goes on after a short write, so that a disk with a little room left is found full.
+      writeFileSync(file, text);
       fsyncSync(file);
     } finally {
       closeSync(file);
