@@ -30,6 +30,7 @@ const [
 );
 const key = (text) => Uint8Array.from(Buffer.from(text, 'base64'));
 
+const crypto = await selectCrypto({ prefer: options.crypto });
 let stamps = 0;
 const machine = new TunnelMachine(
   {
@@ -38,7 +39,7 @@ const machine = new TunnelMachine(
     addresses: [ip('10.66.0.2')],
     dnsServers: [],
     mtu: 1420,
-    crypto: await selectCrypto({ prefer: options.crypto }),
+    crypto,
     random: systemRandom,
     timestamp: () => Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, ++stamps),
   },
@@ -57,7 +58,7 @@ const driver = new Driver({
   },
 });
 const port = await openDgramPort(
-  { bind: { address: ip('127.0.0.1'), port: 0 } },
+  { bind: { address: ip('127.0.0.1'), port: 0 }, allocate: crypto.allocate, release: crypto.release },
   {
     onBurst: (burst) => driver.handleBurst(burst),
     onDrain: () => driver.handleDrain(),

@@ -31,7 +31,7 @@ import { SocketLayer } from './socket-layer.ts';
 import { openStateFolder, type StateFolder } from './state-folder.ts';
 import type { ProbeStatus, Reason, StatusSnapshot, TunnelState } from './status.ts';
 import type { TunnelEvents, TunnelOptions } from './tunnel-options.ts';
-import { openDgramPort } from './udp-port.ts';
+import { type OpenUdpPort, openDgramPort } from './udp-port.ts';
 
 export class Tunnel extends EventEmitter<TunnelEvents> {
   readonly #configurations: readonly Configuration[];
@@ -104,10 +104,12 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     const { policy } = this.#machine.guard;
     this.#told = policy.state;
     this.#reason = policy.reason;
+    const { allocate, release } = crypto;
+    const openUdpPort: OpenUdpPort = (options, handlers) => openDgramPort({ ...options, allocate, release }, handlers);
     this.#engine = new InlineEngine({
       machine: this.#machine,
       clock: systemClock,
-      openUdpPort: openDgramPort,
+      openUdpPort,
       onTunnelEvent: (event) => this.#handleTunnelEvent(event),
       onPortError: (error) => this.#link.handlePortError(error),
     });
@@ -117,7 +119,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       configurations,
       crypto,
       clock: systemClock,
-      openUdpPort: openDgramPort,
+      openUdpPort,
       onFault: (code, message) => this.#fault(reason(code, message)),
       onEndpoint: (endpoint) => this.#handleEndpoint(endpoint),
     });

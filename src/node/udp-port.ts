@@ -6,6 +6,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { type Endpoint, formatEndpoint, formatIp, parseIp, sameEndpoint } from '../core/base/address.ts';
 import { Burst } from '../core/base/burst.ts';
+import type { Crypto } from '../core/base/crypto.ts';
 import { SluiceError } from '../core/base/errors.ts';
 
 export interface UdpPort {
@@ -35,6 +36,9 @@ export interface UdpPortOptions {
   readonly bind?: Endpoint;
   /** The tunnel's MTU, if slots of 2048 bytes might be too small for it. */
   readonly mtu?: number;
+  /** Where the slabs come from and go to when the port is closed, so that the AEAD finds the packets in its own memory. */
+  readonly allocate?: Crypto['allocate'];
+  readonly release?: Crypto['release'];
 }
 
 export type OpenUdpPort = (options: UdpPortOptions, handlers: UdpPortHandlers) => Promise<UdpPort>;
@@ -72,6 +76,7 @@ export const openDgramPort: OpenUdpPort = async (options, handlers) => {
 
 /** wireguard-go asks for as much: at 1 Gbit/s the usual 208 KiB hold 2 ms of traffic. */
 const BUFFER_BYTES = 7 << 20;
+const SLOTS = 64;
 const SLOT_BYTES = 2048;
 /** Transport header, padding and tag around an inner packet. */
 const OVERHEAD_BYTES = 16 + 15 + 16;
@@ -89,6 +94,7 @@ class DgramPort implements UdpPort {
   readonly #remote: Endpoint | undefined;
   readonly #handlers: UdpPortHandlers;
   readonly #receive: Burst;
+  readonly #release: UdpPortOptions['release'];
   readonly #sources: Map<string, Endpoint> = new Map();
   /** The view that each slot was last sent through: most datagrams have the length of the one before. */
   readonly #views: Uint8Array[] = [];
@@ -100,10 +106,11 @@ class DgramPort implements UdpPort {
   #failed = false;
   #closed: Promise<void> | undefined;
 
-  constructor(socket: Socket, { remote, mtu = 0 }: UdpPortOptions, handlers: UdpPortHandlers) {
+  constructor(socket: Socket, { remote, mtu = 0, allocate, release }: UdpPortOptions, handlers: UdpPortHandlers) {
     const slotBytes = Math.max(SLOT_BYTES, Math.ceil((mtu + OVERHEAD_BYTES) / 4) * 4);
-    this.transmit = new Burst(64, slotBytes);
-    this.#receive = new Burst(64, slotBytes);
+    this.transmit = new Burst(SLOTS, slotBytes, allocate?.(SLOTS * slotBytes));
+    this.#receive = new Burst(SLOTS, slotBytes, allocate?.(SLOTS * slotBytes));
+    this.#release = release;
     this.#socket = socket;
     this.#remote = remote;
     this.#handlers = handlers;
@@ -134,7 +141,12 @@ class DgramPort implements UdpPort {
   close(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
       this.#socket.removeAllListeners('message');
-      this.#socket.close(resolve);
+      this.#socket.close(() => {
+        // Not before: what the system has not taken yet still lies in `transmit`.
+        this.#release?.(this.transmit.slab);
+        this.#release?.(this.#receive.slab);
+        resolve();
+      });
     });
     return this.#closed;
   }

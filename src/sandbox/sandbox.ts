@@ -104,7 +104,7 @@ export class Sandbox {
       },
     });
     const port = await openDgramPort(
-      { bind: bindOf(options), mtu: machine.mtu },
+      { bind: bindOf(options), mtu: machine.mtu, allocate: crypto.allocate, release: crypto.release },
       {
         onBurst: (burst) => driver.handleBurst(burst),
         onDrain: () => driver.handleDrain(),

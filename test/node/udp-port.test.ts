@@ -1,6 +1,6 @@
 import { createSocket, Socket as DgramSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, type Mock, vi } from 'vitest';
 import { type Endpoint, formatEndpoint, ip } from '../../src/core/base/address.ts';
 import type { Burst } from '../../src/core/base/burst.ts';
 import { toHex } from '../../src/core/base/bytes.ts';
@@ -15,6 +15,7 @@ interface TestPort extends UdpPortHandlers {
   readonly port: UdpPort;
   readonly received: Received[];
   readonly bursts: number[];
+  readonly onBurst: Mock<UdpPortHandlers['onBurst']>;
 }
 
 const closers: (() => Promise<void>)[] = [];
@@ -75,6 +76,30 @@ describe.each([4, 6] as const)('UDP port over IPv%i', (family) => {
 });
 
 describe('UDP port', () => {
+  it('keeps its slabs in the memory it is given, and gives them back once it is closed', async () => {
+    const memory = new ArrayBuffer(1 << 20);
+    const lent: Uint8Array[] = [];
+    const allocate = (bytes: number): Uint8Array => {
+      lent.push(new Uint8Array(memory, lent.length << 18, bytes));
+      return lent.at(-1)!;
+    };
+    const released: Uint8Array[] = [];
+    const { port, onBurst } = await open({
+      bind: loopback(4),
+      allocate,
+      release: (slab) => released.push(slab),
+    });
+    expect(port.transmit.slab).toBe(lent[0]);
+    const { port: other } = await open({ remote: port.local });
+    other.transmit.append(Uint8Array.of(1), undefined);
+    other.flush();
+    await vi.waitFor(() => expect(onBurst).toHaveBeenCalled());
+    expect(onBurst.mock.lastCall![0].slab).toBe(lent[1]);
+    expect(released).toEqual([]);
+    await port.close();
+    expect(released).toEqual(lent);
+  });
+
   it('hands over what one turn of the event loop read as one burst', async () => {
     const { client, server } = await pair();
     for (let i = 0; i < 20; i++) client.port.transmit.append(new Uint8Array(100).fill(i), undefined);

@@ -24,11 +24,20 @@ export class Burst {
   readonly endpoints: (Endpoint | undefined)[];
   count = 0;
 
-  constructor(capacity: number = DEFAULT_CAPACITY, slotSize: number = DEFAULT_SLOT_SIZE) {
+  /** In memory of its own, unless `slab` is given: at least `capacity` slots, at a 4-aligned place (see `Crypto.allocate`). */
+  constructor(
+    capacity: number = DEFAULT_CAPACITY,
+    slotSize: number = DEFAULT_SLOT_SIZE,
+    slab: Uint8Array = new Uint8Array(capacity * slotSize),
+  ) {
     if (slotSize % 4 !== 0) throw new RangeError(`"slotSize" expected a multiple of 4, got ${slotSize}`);
+    if (slab.length < capacity * slotSize || slab.byteOffset % 4 !== 0)
+      throw new RangeError(
+        `"slab" expected ${capacity * slotSize} bytes, 4-aligned, got ${slab.length} at ${slab.byteOffset}`,
+      );
     this.capacity = capacity;
     this.slotSize = slotSize;
-    this.slab = new Uint8Array(capacity * slotSize);
+    this.slab = slab;
     this.offsets = new Int32Array(capacity);
     this.lengths = new Int32Array(capacity);
     this.endpoints = new Array(capacity);

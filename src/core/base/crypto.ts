@@ -11,6 +11,10 @@ export interface Crypto {
   readonly name: string;
   /** A ChaCha20-Poly1305 key of 32 bytes, made ready for many packets. The key is copied. */
   aeadKey(key: Uint8Array): AeadKey;
+  /** Memory that the AEAD works on without copying, for slabs of packets; absent: any memory is as good. It never moves. */
+  allocate?(bytes: number): Uint8Array;
+  /** Takes back what `allocate` handed out. No view of it may be used after. */
+  release?(memory: Uint8Array): void;
   /** XChaCha20-Poly1305 with a 24-byte nonce: ciphertext ‖ tag, in fresh memory. Only cookies use it. */
   xaeadSeal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associatedData: Uint8Array): Uint8Array;
   /** The plaintext, or `undefined` if the tag is wrong. */
