@@ -7,14 +7,14 @@ export function fromDist(dist, name) {
   return import(pathToFileURL(join(dist, name)).href);
 }
 
-export async function backends(dist, progress) {
+export async function backends(dist, note) {
   const { CRYPTO_NAMES, selectCrypto } = await fromDist(dist, 'node/crypto/select.js');
   const found = [];
   for (const prefer of CRYPTO_NAMES) {
     try {
       found.push(await selectCrypto({ prefer }));
     } catch (error) {
-      progress(`crypto backend ${prefer} is not measured: ${error.message}`);
+      note(`crypto backend ${prefer} is not measured: ${error.message}`);
     }
   }
   return found;

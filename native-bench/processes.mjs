@@ -8,26 +8,18 @@ const run = promisify(execFile);
 
 export const program = (name) => join(import.meta.dirname, 'programs', name);
 
-/** Runs programs/download.mjs, if need be behind a command such as `ip netns exec NAME`, and returns what it printed. */
-export async function download(options, { prefix = [], env = {} } = {}) {
-  const command = [...prefix, process.execPath, program('download.mjs'), JSON.stringify(options)];
-  const { stdout } = await run(command[0], command.slice(1), { env: { ...process.env, ...env }, timeout: 90_000 });
+/** Runs programs/transfer.mjs, if need be behind a command such as `ip netns exec NAME`, and returns what it printed. */
+export async function transfer(options, { prefix = [], env = {} } = {}) {
+  const command = [...prefix, process.execPath, program('transfer.mjs'), JSON.stringify(options)];
+  const { stdout } = await run(command[0], command.slice(1), { env: { ...process.env, ...env }, timeout: 30_000 });
   return JSON.parse(stdout);
 }
 
-/** The figures of a run, per GiB moved, with the CPU time that other processes used meanwhile. */
-export function figures({ bytes, mbitPerSecond, cpuSeconds, loopP99Ms }, others = {}) {
-  const perGib = (seconds) => seconds / (bytes / 2 ** 30);
-  const rest = Object.entries(others).map(([name, seconds]) => [`${name} CPU s/GiB`, perGib(seconds)]);
-  return {
-    'Mbit/s': mbitPerSecond,
-    'client CPU s/GiB': perGib(cpuSeconds),
-    ...Object.fromEntries(rest),
-    'client loop p99, ms': loopP99Ms,
-  };
+export function perGib(seconds, bytes) {
+  return seconds / (bytes / 2 ** 30);
 }
 
-/** User and system time of a process so far, in seconds (proc(5), fields 14 and 15 in ticks of 10 ms). */
+/** User and system time of a process so far with all its threads, in seconds (proc(5), fields 14 and 15 in ticks of 10 ms). */
 export function cpuSecondsOf(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')
@@ -43,7 +35,9 @@ export function start(command, options = {}) {
     child,
     async end() {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      const hurry = setTimeout(() => child.kill('SIGKILL'), 3_000);
       await exited;
+      clearTimeout(hurry);
     },
   };
 }

@@ -1,70 +1,70 @@
 /**
- * The benchmarks, in one go: `node native-bench/run.mjs [--rounds N] [--section NAME]… [--json FILE] [--dist DIR]`.
+ * The benchmarks, in one go: `node native-bench/run.mjs [--rounds N] [--section NAME]… [--smoke] [--json FILE] [--dist DIR]`.
  *
- * The cases of a section are run in turn, round after round, so that whatever else the machine does hits all of them alike; what
- * counts is the median over the rounds and its ratio to the section's baseline, not the absolute figure. `--dist` measures another
- * build. The tables are Markdown, on standard output; progress goes to standard error.
+ * The cases of a section are run in turn, round after round; what counts is the median over the rounds and the ratios within them,
+ * not the absolute figure. `--smoke` takes one short round, to see that everything runs. `--dist` measures another build. The
+ * tables are Markdown, on standard output; progress goes to standard error.
  */
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { describeMachine } from './machine.mjs';
-import { markdown, summarize } from './report.mjs';
+import { fromDist } from './backends.mjs';
 import { aead } from './sections/aead.mjs';
 import { core } from './sections/core.mjs';
 import { loopback } from './sections/loopback.mjs';
+import { peers } from './sections/peers.mjs';
 import { tcp } from './sections/tcp.mjs';
-import { wireguardGo } from './sections/wireguard-go.mjs';
 
-const SECTIONS = [aead, core, tcp, loopback, wireguardGo];
+const SECTIONS = [aead, core, tcp, loopback, peers];
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
+    rounds: { type: 'string' },
     section: { type: 'string', multiple: true },
+    smoke: { type: 'boolean', default: false },
     json: { type: 'string' },
     dist: { type: 'string', default: join(import.meta.dirname, '../dist') },
   },
 });
-const rounds = Number(values.rounds);
-const chosen = SECTIONS.filter(({ name }) => !values.section || values.section.includes(name));
+const { smoke } = values;
+const dist = resolve(values.dist);
+const rounds = Number(values.rounds ?? (smoke ? 1 : 5));
 const unknown = values.section?.find((name) => !SECTIONS.some((section) => section.name === name));
 if (!Number.isInteger(rounds) || rounds < 1 || unknown) {
   console.error(`--rounds takes a number, --section one of ${SECTIONS.map(({ name }) => name).join(', ')}`);
   process.exit(2);
 }
 
-const progress = (line) => console.error(`${new Date().toISOString().slice(11, 19)} ${line}`);
-const machine = describeMachine();
-const results = [];
-for (const section of chosen) results.push(await measure(section));
-console.log(markdown({ machine, rounds, results }));
-if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, rounds, results }, undefined, 2)}\n`);
+const { measure } = await fromDist(dist, 'bench/measure.js');
+const { markdown } = await fromDist(dist, 'bench/report.js');
+const { describeMachine } = await fromDist(dist, 'bench/machine.js');
 
-async function measure(section) {
-  const missing = await section.missing?.();
-  if (missing) {
-    progress(`${section.name}: skipped, ${missing}`);
-    return { name: section.name, title: section.title, skipped: missing, rows: [] };
-  }
-  progress(`${section.name}: starting`);
-  const { cases, close } = await section.open({ dist: resolve(values.dist), progress });
-  const samples = new Map(cases.map(({ group, name }) => [`${group}, ${name}`, []]));
-  try {
-    for (let round = 1; round <= rounds; round++) {
-      for (const { group, name, run } of cases) {
-        const metrics = await run();
-        samples.get(`${group}, ${name}`).push(metrics);
-        const figures = Object.entries(metrics).map(([unit, value]) => `${format(value)} ${unit}`);
-        progress(`${section.name} ${round}/${rounds}: ${group}, ${name}: ${figures.join(', ')}`);
-      }
-    }
-  } finally {
-    await close?.();
-  }
-  return { name: section.name, title: section.title, note: section.note, rows: summarize(cases, samples) };
+const machine = { ...describeMachine(), commit: commit() };
+const results = [];
+for (const section of SECTIONS) {
+  if (values.section && !values.section.includes(section.name)) continue;
+  const opened = { ...section, open: (context) => section.open({ ...context, dist }) };
+  results.push(await measure(opened, { rounds, smoke, note, onStep }));
+}
+const report = { schema: 1, machine, rounds, smoke, results };
+console.log(markdown(report));
+if (values.json) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
+
+function note(text) {
+  console.error(`${new Date().toISOString().slice(11, 19)} ${text}`);
 }
 
-function format(value) {
-  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+function onStep({ section, done, total, what }) {
+  note(`${section} ${done}/${total}: ${what}`);
+}
+
+function commit() {
+  const git = (...args) => execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' }).trim();
+  try {
+    const changed = git('status', '--porcelain', '--untracked-files=no') !== '';
+    return `${git('rev-parse', '--short', 'HEAD')}${changed ? ' with local changes' : ''}`;
+  } catch {
+    return 'unknown';
+  }
 }

@@ -23,7 +23,8 @@ const LAYERS: Record<string, readonly string[]> = {
   torrent: ['core', 'node'],
   api: ['core', 'node'],
   daemon: ['core', 'node', 'torrent', 'sandbox', 'api'],
-  cli: ['core', 'node', 'sandbox', 'torrent', 'api', 'daemon'],
+  bench: ['core', 'node', 'sandbox'],
+  cli: ['core', 'node', 'sandbox', 'torrent', 'api', 'daemon', 'bench'],
   '.': ['core', 'node', 'sandbox', 'torrent'],
 };
 

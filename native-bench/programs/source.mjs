@@ -1,16 +1,21 @@
-/** Two plain TCP servers: one that sends without end, at `port`, and one that reads without end, at `port` + 1. */
+/**
+ * Two plain TCP servers: one that sends without end, at `port`, and one that reads without end, at `port` + 1; and at the path
+ * `counter` one that tells everybody who connects how many bytes were read so far.
+ */
 import net from 'node:net';
 
-const [host, port] = process.argv.slice(2);
+const [host, port, counter] = process.argv.slice(2);
 const chunk = Buffer.alloc(64 << 10);
+let received = 0;
 
-net.createServer(pour).listen(Number(port), host, () => {
-  net
-    .createServer((socket) => socket.on('error', () => {}).resume())
-    .listen(Number(port) + 1, host, () => {
-      process.stdout.write('ready\n');
-    });
-});
+await listen(pour, Number(port), host);
+await listen(count, Number(port) + 1, host);
+await listen((socket) => socket.on('error', () => {}).end(`${received}`), counter);
+process.stdout.write('ready\n');
+
+function listen(onConnection, ...where) {
+  return new Promise((resolve) => net.createServer(onConnection).listen(...where, resolve));
+}
 
 function pour(socket) {
   socket.on('error', () => {});
@@ -19,4 +24,9 @@ function pour(socket) {
   };
   socket.on('drain', fill);
   fill();
+}
+
+function count(socket) {
+  socket.on('error', () => {});
+  socket.on('data', (data) => (received += data.length));
 }

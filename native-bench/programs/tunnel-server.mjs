@@ -1,8 +1,9 @@
 /**
  * The other end of the loopback section: the same core, driver and sockets behind a UDP port that learns its peer, and in the
- * tunnel the two servers of source.mjs. Started by fork: tells its port, then answers each message with its CPU time so far.
- * Argument: {"dist", "privateKey", "clientPublicKey", "crypto"}.
+ * tunnel the servers of source.mjs. Started by fork: tells its port, and ends with its parent.
+ * Argument: {"dist", "privateKey", "clientPublicKey", "crypto", "counter"}.
  */
+import { createServer } from 'node:net';
 import { fromDist } from '../backends.mjs';
 
 const options = JSON.parse(process.argv[2]);
@@ -70,12 +71,10 @@ driver.attach(port);
 const { net } = new SocketLayer(engine);
 const chunk = Buffer.alloc(64 << 10);
 net.createServer(pour).listen(80);
-net.createServer((socket) => socket.on('error', () => {}).resume()).listen(81);
+net.createServer(count).listen(81);
+let received = 0;
+createServer((socket) => socket.on('error', () => {}).end(`${received}`)).listen(options.counter);
 
-process.on('message', () => {
-  const { user, system } = process.cpuUsage();
-  process.send({ cpuSeconds: (user + system) / 1e6, counters: port.counters });
-});
 process.on('disconnect', () => process.exit(0));
 process.send({ port: port.local.port });
 
@@ -86,4 +85,9 @@ function pour(socket) {
   };
   socket.on('drain', fill);
   fill();
+}
+
+function count(socket) {
+  socket.on('error', () => {});
+  socket.on('data', (data) => (received += data.length));
 }

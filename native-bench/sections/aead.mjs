@@ -12,8 +12,8 @@ export const aead = {
   name: 'aead',
   title: 'AEAD, per packet',
   note: 'In place, 64 slots of 2048 bytes in turn; median of the runs through them; time of the calls alone.',
-  async open({ dist, progress }) {
-    const cryptos = await backends(dist, progress);
+  async open({ dist, note }) {
+    const cryptos = await backends(dist, note);
     const cases = [];
     for (const length of [1424, 64]) {
       for (const what of ['open', 'seal']) {

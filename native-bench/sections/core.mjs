@@ -15,9 +15,9 @@ export const core = {
   name: 'core',
   title: 'The core in memory, per full packet of the transfer',
   note: 'Time of the client side only: AEAD, TCP, acknowledgements, hand-over. Bursts of 32 datagrams. "× AEAD" is all of it against the AEAD in it.',
-  async open({ dist, progress }) {
+  async open({ dist, note }) {
     const modules = await load(dist);
-    const cryptos = (await backends(dist, progress)).filter(({ name }) => name !== 'noble');
+    const cryptos = (await backends(dist, note)).filter(({ name }) => name !== 'noble');
     const cases = [];
     for (const [direction, connections] of [
       ['download', 1],

@@ -2,15 +2,18 @@
 import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { backends } from '../backends.mjs';
-import { download, figures, program } from '../processes.mjs';
+import { perGib, program, transfer } from '../processes.mjs';
 
 export const loopback = {
   name: 'loopback',
   title: 'Tunnel to tunnel over UDP on loopback',
   note: 'TCP payload; client and server are one process each, on node:dgram. The server counts as another machine’s load.',
-  async open({ dist, progress }) {
-    const cryptos = (await backends(dist, progress)).filter(({ name }) => name !== 'noble');
+  async open({ dist, note, smoke }) {
+    const cryptos = (await backends(dist, note)).filter(({ name }) => name !== 'noble');
     const cases = [];
     for (const [direction, connections] of [
       ['download', 1],
@@ -22,7 +25,7 @@ export const loopback = {
           group: `${direction}, ${connections} ${connections === 1 ? 'connection' : 'connections'}`,
           name: crypto.name,
           baseline: i === 0,
-          run: () => measure(dist, crypto, direction, connections),
+          run: () => measure({ dist, smoke, crypto, direction, connections }),
         });
       }
     }
@@ -30,13 +33,16 @@ export const loopback = {
   },
 };
 
-async function measure(dist, crypto, direction, connections) {
+async function measure({ dist, smoke, crypto, direction, connections }) {
   const [mine, theirs] = [randomBytes(32), randomBytes(32)];
   const base64 = (bytes) => Buffer.from(bytes).toString('base64');
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
+  const counter = join(folder, 'counter');
   const server = fork(program('tunnel-server.mjs'), [
     JSON.stringify({
       dist,
       crypto: crypto.name,
+      counter,
       privateKey: base64(theirs),
       clientPublicKey: base64(crypto.keyPair(mine).publicKey),
     }),
@@ -52,22 +58,28 @@ async function measure(dist, crypto, direction, connections) {
       'AllowedIPs = 0.0.0.0/0',
       `Endpoint = 127.0.0.1:${port}`,
     ].join('\n');
-    const options = { dist, conf, host: '10.66.0.2', port: 80, connections, direction, warmupSeconds: 1, seconds: 3 };
-    const before = await cpuOf(server);
-    const result = await download(options, { env: { SLUICE_CRYPTO: crypto.name } });
-    const after = await cpuOf(server);
-    // The server's time includes the warm-up: scaled to the measured part.
-    const share = options.seconds / (options.seconds + options.warmupSeconds);
-    return figures(result, { server: (after - before) * share });
+    const options = {
+      dist,
+      conf,
+      host: '10.66.0.2',
+      port: 80,
+      connections,
+      direction,
+      watch: { server: server.pid },
+      counter,
+    };
+    const times = smoke ? { warmupSeconds: 0.3, seconds: 0.5 } : { warmupSeconds: 1, seconds: 3 };
+    const result = await transfer({ ...options, ...times }, { env: { SLUICE_CRYPTO: crypto.name } });
+    return {
+      'Mbit/s': result.mbitPerSecond,
+      'client CPU s/GiB': perGib(result.cpuSeconds, result.bytes),
+      'server CPU s/GiB': perGib(result.watched.server, result.bytes),
+      'client loop p99, ms': result.loopP99Ms,
+    };
   } finally {
     const exited = once(server, 'exit');
     server.disconnect();
     await exited;
+    rmSync(folder, { recursive: true, force: true });
   }
-}
-
-async function cpuOf(server) {
-  const answer = once(server, 'message');
-  server.send('cpu');
-  return (await answer)[0].cpuSeconds;
 }

@@ -1,16 +1,20 @@
 /** What the figures were measured on: without it they mean nothing. */
-import { execFileSync } from 'node:child_process';
+
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
+import { VERSION } from '../core/base/version.ts';
 
-export function describeMachine() {
+/** What is to be known, by its name. */
+export type Machine = Readonly<Record<string, string>>;
+
+export function describeMachine(): Machine {
   return {
     date: new Date().toISOString().slice(0, 16).replace('T', ' '),
-    commit: commit(),
+    sluice: VERSION,
     node: `${process.version} (OpenSSL ${process.versions.openssl})`,
     processor: `${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown'}`,
     memory: `${(totalmem() / 2 ** 30).toFixed(1)} GiB`,
-    system: `${type()} ${release()}`,
+    system: `${type()} ${release()} ${process.arch}`,
     'load before': loadavg()
       .map((load) => load.toFixed(2))
       .join(' '),
@@ -18,17 +22,7 @@ export function describeMachine() {
   };
 }
 
-function commit() {
-  const git = (...args) => execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' }).trim();
-  try {
-    const changed = git('status', '--porcelain', '--untracked-files=no') !== '';
-    return `${git('rev-parse', '--short', 'HEAD')}${changed ? ' with local changes' : ''}`;
-  } catch {
-    return 'unknown';
-  }
-}
-
-function sysctl(path) {
+function sysctl(path: string): string {
   try {
     return readFileSync(path, 'utf8').trim();
   } catch {

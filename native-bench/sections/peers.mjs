@@ -1,0 +1,63 @@
+/** Whole downloads and uploads through every client that is found, from and to the same server behind a real wireguard-go. */
+import { Lab, missingForLab, SERVER } from '../lab.mjs';
+import { findPeers } from '../peers.mjs';
+import { perGib, transfer } from '../processes.mjs';
+
+export const peers = {
+  name: 'peers',
+  title: 'End to end, beside other clients',
+  note:
+    'An endless stream between a Node program at the client and a plain TCP server behind a real wireguard-go (CUBIC senders, tunnel ' +
+    'MTU 1420, a veth between two namespaces). “Client” is the user and system time of every process at the client: for Sluice the one ' +
+    'process that embeds it and reads; for a proxy the proxy and the reader; for a TUN the daemon and the reader, whose system time ' +
+    'holds the kernel’s TCP. “Tunnel” is the same without the reader, where that is another process. Time in ksoftirqd is charged ' +
+    'to nobody; receiving from the veth is charged to whoever sends. All processes share the processors, the far end among them, so ' +
+    'Mbit/s says what the whole chain does, and seconds per GiB what the client costs. Ratios are to Sluice.',
+  missing: missingForLab,
+
+  async open({ dist, smoke }) {
+    const { found, notShown } = findPeers();
+    const lab = await Lab.open(1 + found.length);
+    const seconds = smoke ? 0.5 : 3;
+    const cases = [];
+    for (const direction of ['download', 'upload']) {
+      for (const connections of smoke ? [1] : [1, 32]) {
+        const group = `${direction}, ${connections} ${connections === 1 ? 'stream' : 'streams'}`;
+        const work = { direction, connections, counter: lab.counter, warmupSeconds: smoke ? 0.3 : 1, seconds };
+        const ours = { dist, conf: lab.conf(lab.clients[0]), ...SERVER };
+        cases.push({ group, name: 'Sluice', baseline: true, run: () => embedded(lab, { ...ours, ...work }) });
+        for (const [index, peer] of found.entries()) {
+          const client = lab.clients[1 + index];
+          cases.push({ group, name: peer.name, run: () => through(peer, client, lab, work) });
+        }
+      }
+    }
+    return { cases, notShown, close: () => lab.close() };
+  },
+};
+
+async function embedded(lab, work) {
+  const result = await transfer({ ...work, watch: { server: lab.serverPid } }, { prefix: lab.atClient });
+  return figures(result, { client: result.cpuSeconds, tunnel: result.cpuSeconds });
+}
+
+async function through(peer, client, lab, work) {
+  const running = await peer.start(lab, client);
+  try {
+    const watch = { tunnel: running.pid, server: lab.serverPid };
+    const result = await transfer({ ...work, ...running.reader, watch }, { prefix: lab.atClient });
+    const { tunnel } = result.watched;
+    return figures(result, { client: tunnel + result.cpuSeconds, tunnel });
+  } finally {
+    await running.end();
+  }
+}
+
+function figures({ bytes, mbitPerSecond, watched }, { client, tunnel }) {
+  return {
+    'Mbit/s': mbitPerSecond,
+    'client CPU s/GiB': perGib(client, bytes),
+    'tunnel CPU s/GiB': perGib(tunnel, bytes),
+    'far end CPU s/GiB': perGib(watched.server, bytes),
+  };
+}

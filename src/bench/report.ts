@@ -1,0 +1,75 @@
+/** The results as data, and as a table in Markdown. */
+
+import type { Machine } from './machine.ts';
+import type { Row, SectionResult } from './measure.ts';
+
+/** What `--json` writes. `schema` rises when a field changes its meaning. */
+export interface Report {
+  readonly schema: 1;
+  readonly machine: Machine;
+  readonly rounds: number;
+  readonly smoke: boolean;
+  readonly results: readonly SectionResult[];
+}
+
+/** Below this, no ratio is a claim. */
+const ENOUGH_ROUNDS = 5;
+
+export function markdown({ machine, rounds, results }: Report): string {
+  const few = rounds < ENOUGH_ROUNDS ? `; fewer than ${ENOUGH_ROUNDS}: these figures only show that it runs` : '';
+  return [
+    '| | |',
+    '|---|---|',
+    ...Object.entries(machine).map(([name, value]) => `| ${name} | ${value} |`),
+    `| rounds | ${rounds}, interleaved${few} |`,
+    '',
+    'A cell is the median, the quartiles in brackets, and after × the median of the ratios to the first case of the group, each',
+    'within one round. “Noisy” is what has quartiles further apart than a fifth of the median: nothing is claimed from it.',
+    '',
+    ...results.flatMap((result) => sectionText(result, rounds >= ENOUGH_ROUNDS)),
+  ].join('\n');
+}
+
+function sectionText({ title, note, skipped, rows, notShown }: SectionResult, claims: boolean): string[] {
+  if (skipped !== undefined) return [`## ${title}`, '', `Not shown: ${skipped}.`, ''];
+  const absent = notShown.map(({ name, why }) => `- Not shown: ${name} (${why}).`);
+  return [`## ${title}`, '', note, '', ...tables(rows, claims), ...(absent.length > 0 ? [...absent, ''] : [])];
+}
+
+/** One table for all cases with the same figures, a line for each case. */
+function tables(rows: readonly Row[], claims: boolean): string[] {
+  const byCase = grouped(rows, ({ group, name }) => `${group}\n${name}`).values();
+  const byShape = grouped(byCase, (ofCase) => ofCase.map(({ metric }) => metric).join(' | '));
+  return [...byShape].flatMap(([metrics, cases]) => [
+    `| | | ${metrics} |`,
+    `|---|---|${'--:|'.repeat(cases[0]!.length)}`,
+    ...cases.map(
+      (ofCase) =>
+        `| ${ofCase[0]!.group} | ${ofCase[0]!.name} | ${ofCase.map((row) => cell(row, claims)).join(' | ')} |`,
+    ),
+    '',
+  ]);
+}
+
+function cell({ median, q1, q3, noisy, ratio, baseline }: Row, claims: boolean): string {
+  const spread = `${figure(median)} (${figure(q1)}–${figure(q3)})`;
+  if (noisy) return `${spread} noisy`;
+  return claims && ratio && !ratio.noisy && !baseline ? `${spread} × ${ratio.median.toFixed(2)}` : spread;
+}
+
+/** In order of their first members. */
+function grouped<T>(items: Iterable<T>, keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}
+
+/** Three digits that count. */
+export function figure(value: number): string {
+  if (value === 0) return '0';
+  return Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(3);
+}

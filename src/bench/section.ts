@@ -1,0 +1,42 @@
+/** What is measured: sections of cases, whose figures can be compared within a group. */
+
+/** Figures of one run of one case, by their name with the unit: `ns/packet`, `Mbit/s`. All finite. */
+export type Metrics = Readonly<Record<string, number>>;
+
+export interface Case {
+  /** Cases of one group do the same work. */
+  readonly group: string;
+  readonly name: string;
+  /** The case of its group that the others are compared with. */
+  readonly baseline?: boolean;
+  run(): Metrics | Promise<Metrics>;
+}
+
+export interface Opened {
+  readonly cases: readonly Case[];
+  /** What belongs here but cannot be measured on this machine: no figure and no ratio to it is shown. */
+  readonly notShown?: readonly NotShown[];
+  close?(): Promise<void>;
+}
+
+export interface NotShown {
+  readonly name: string;
+  readonly why: string;
+}
+
+export interface Section {
+  readonly name: string;
+  readonly title: string;
+  /** What is counted, and how. */
+  readonly note: string;
+  /** Why this section cannot run here; `undefined` if it can. */
+  missing?(): string | undefined | Promise<string | undefined>;
+  open(context: SectionContext): Promise<Opened>;
+}
+
+export interface SectionContext {
+  /** Only whether it works: the shortest runs that still give figures. */
+  readonly smoke: boolean;
+  /** For a sentence about how it goes. */
+  note(text: string): void;
+}
