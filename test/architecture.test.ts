@@ -82,8 +82,11 @@ describe('the host (DESIGN: fail closed, by construction)', () => {
   it('has one module that opens the socket towards the server, and none that could change a route (G8)', () => {
     const importers = (names: RegExp): string[] =>
       files.filter((file) => importsOf(file).some((name) => names.test(name)));
-    expect(importers(/^node:dgram$/)).toEqual(['node/udp-port.ts']);
+    const users = (names: RegExp): string[] => files.filter((file) => names.test(code(file)));
+    expect(importers(/^node:dgram$/)).toEqual(['node/udp/open-socket.ts']);
     expect(importers(/^node:(child_process|cluster|ffi)$|^(koffi|ffi|ref)\b|\.node$/)).toEqual([]);
+    expect(users(/koffi-/)).toEqual(['node/udp/ffi.ts']);
+    expect(users(/\blibc\w*\.(socket|bind|connect)\b|\blibc\[/)).toEqual(['node/udp/open-socket.ts']);
   });
 });
 

@@ -1,13 +1,10 @@
-/**
- * The UDP socket outside the tunnel, on node:dgram, as bursts in both directions. It is the only module that opens a socket facing
- * the internet. With a `remote` the socket is connected: the kernel then neither sends to nor accepts from anyone else.
- */
+/** The UDP socket outside the tunnel as bursts in both directions, and the port that runs everywhere, on node:dgram. */
 
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { type Endpoint, formatEndpoint, formatIp, parseIp, sameEndpoint } from '../core/base/address.ts';
+import { type Endpoint, formatIp, parseIp, sameEndpoint } from '../core/base/address.ts';
 import { Burst } from '../core/base/burst.ts';
 import type { Crypto } from '../core/base/crypto.ts';
-import { SluiceError } from '../core/base/errors.ts';
+import { SOFT_ERRORS, slotBytesFor } from './udp/limits.ts';
+import { askForBuffers, openDgramSocket, type RemoteInfo, type Socket } from './udp/open-socket.ts';
 
 export interface UdpPort {
   /** To be filled with datagrams; an absent endpoint means the connected remote. May be another object after `flush`. */
@@ -57,33 +54,12 @@ export interface UdpPortCounters {
 }
 
 /** Opens a port. Throws `ERR_UDP_PORT` with the system's reason as `cause`. */
-export const openDgramPort: OpenUdpPort = async (options, handlers) => {
-  const family = (options.remote ?? options.bind)?.address.family ?? 4;
-  const socket = createSocket({ type: family === 4 ? 'udp4' : 'udp6', ipv6Only: family === 6, lookup: echoAddress });
-  try {
-    await bind(socket, options.bind);
-    if (options.remote) await connect(socket, options.remote);
-  } catch (cause) {
-    socket.close();
-    const { remote, bind: local } = options;
-    const what = remote ? `towards ${formatEndpoint(remote)}` : `at ${local ? formatEndpoint(local) : 'any address'}`;
-    throw new SluiceError('ERR_UDP_PORT', `No UDP port could be opened ${what}: ${(cause as Error).message}.`, {
-      cause,
-    });
-  }
-  return new DgramPort(socket, options, handlers);
-};
+export const openDgramPort: OpenUdpPort = async (options, handlers) =>
+  new DgramPort(await openDgramSocket(options), options, handlers);
 
-/** wireguard-go asks for as much: at 1 Gbit/s the usual 208 KiB hold 2 ms of traffic. */
-const BUFFER_BYTES = 7 << 20;
 const SLOTS = 64;
-const SLOT_BYTES = 2048;
-/** Transport header, padding and tag around an inner packet. */
-const OVERHEAD_BYTES = 16 + 15 + 16;
 /** Sources remembered, so that each of them is one object. */
 const MAX_SOURCES = 1024;
-/** Failures that tell something of the path or the peer and pass by themselves. */
-const SOFT_ERRORS = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'EMSGSIZE', 'EPERM', 'EACCES', 'ENOBUFS', 'EAGAIN']);
 
 class DgramPort implements UdpPort {
   readonly transmit: Burst;
@@ -106,8 +82,8 @@ class DgramPort implements UdpPort {
   #failed = false;
   #closed: Promise<void> | undefined;
 
-  constructor(socket: Socket, { remote, mtu = 0, allocate, release }: UdpPortOptions, handlers: UdpPortHandlers) {
-    const slotBytes = Math.max(SLOT_BYTES, Math.ceil((mtu + OVERHEAD_BYTES) / 4) * 4);
+  constructor(socket: Socket, { remote, mtu, allocate, release }: UdpPortOptions, handlers: UdpPortHandlers) {
+    const slotBytes = slotBytesFor(mtu);
     this.transmit = new Burst(SLOTS, slotBytes, allocate?.(SLOTS * slotBytes));
     this.#receive = new Burst(SLOTS, slotBytes, allocate?.(SLOTS * slotBytes));
     this.#release = release;
@@ -257,52 +233,6 @@ class DgramPort implements UdpPort {
 }
 
 type SentCallback = (error: Error | null) => void;
-
-/** Addresses are literals already. Without it, node:dgram asks dns.lookup for every datagram and sends it a turn later. */
-function echoAddress(
-  address: string,
-  family: unknown,
-  callback: (error: null, address: string, family: number) => void,
-): void {
-  callback(null, address, typeof family === 'number' ? family : address.includes(':') ? 6 : 4);
-}
-
-function bind(socket: Socket, local: Endpoint | undefined): Promise<void> {
-  return settle(socket, (done) => {
-    if (local) socket.bind({ address: formatIp(local.address), port: local.port, exclusive: true }, done);
-    else done();
-  });
-}
-
-/** Node hands a refusal, such as a network without a route, to the callback alone, though its type does not say so. */
-function connect(socket: Socket, { address, port }: Endpoint): Promise<void> {
-  return settle(socket, (done) => socket.connect(port, formatIp(address), done));
-}
-
-function settle(socket: Socket, start: (done: (error?: Error) => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    start((error) => {
-      socket.off('error', reject);
-      if (error) reject(error);
-      else resolve();
-    });
-  });
-}
-
-/** Asks for a large receive buffer and returns what was granted. Some systems refuse too large a number instead of capping it. */
-function askForBuffers(socket: Socket): number {
-  for (let bytes = BUFFER_BYTES; bytes > 1 << 17; bytes >>= 1) {
-    try {
-      socket.setRecvBufferSize(bytes);
-      socket.setSendBufferSize(bytes);
-      break;
-    } catch {
-      // Half as much, then.
-    }
-  }
-  return socket.getRecvBufferSize();
-}
 
 /** `fe80::1%eth0` without its interface. */
 function withoutZone(address: string): string {

@@ -4,6 +4,9 @@
  *
  * Slots have one fixed size. A slot starts 4-aligned, so that the inner packet of a WireGuard message, 16 bytes in, is
  * 4-aligned too and checksums can read words. Whoever holds the burst may write anywhere in it until it is cleared.
+ *
+ * A port that receives many datagrams in one piece places them where they came to lie, next to each other: its burst has slots of size
+ * 0, and whoever holds it writes in datagrams only.
  */
 
 import type { Endpoint } from './address.ts';
@@ -54,7 +57,12 @@ export class Burst {
 
   /** Takes the next free slot, whose first `length` bytes the caller has written. */
   push(length: number, endpoint: Endpoint | undefined): void {
-    this.offsets[this.count] = this.nextSlot();
+    this.place(this.nextSlot(), length, endpoint);
+  }
+
+  /** Adds the datagram of `length` bytes that lies at `offset`, which is 4-aligned. Only while not `full`. */
+  place(offset: number, length: number, endpoint: Endpoint | undefined): void {
+    this.offsets[this.count] = offset;
     this.lengths[this.count] = length;
     this.endpoints[this.count] = endpoint;
     this.count++;
