@@ -9,14 +9,10 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { fromDist } from './backends.mjs';
-import { aead } from './sections/aead.mjs';
-import { core } from './sections/core.mjs';
+import { fromDist } from './dist.mjs';
 import { loopback } from './sections/loopback.mjs';
 import { peers } from './sections/peers.mjs';
 import { tcp } from './sections/tcp.mjs';
-
-const SECTIONS = [aead, core, tcp, loopback, peers];
 
 const { values } = parseArgs({
   options: {
@@ -29,6 +25,9 @@ const { values } = parseArgs({
 });
 const { smoke } = values;
 const dist = resolve(values.dist);
+const { aead } = await fromDist(dist, 'bench/aead.js');
+const { core } = await fromDist(dist, 'bench/core.js');
+const SECTIONS = [aead, core, tcp, loopback, peers];
 const rounds = Number(values.rounds ?? (smoke ? 1 : 5));
 const unknown = values.section?.find((name) => !SECTIONS.some((section) => section.name === name));
 if (!Number.isInteger(rounds) || rounds < 1 || unknown) {

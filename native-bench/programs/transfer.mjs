@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fromDist } from '../backends.mjs';
+import { fromDist } from '../dist.mjs';
 import { cpuSecondsOf } from '../processes.mjs';
 
 const options = JSON.parse(process.argv[2]);

@@ -4,7 +4,7 @@
  * Argument: {"dist", "privateKey", "clientPublicKey", "crypto", "counter"}.
  */
 import { createServer } from 'node:net';
-import { fromDist } from '../backends.mjs';
+import { fromDist } from '../dist.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const use = (name) => fromDist(options.dist, name);

@@ -5,22 +5,23 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { backends } from '../backends.mjs';
+import { fromDist } from '../dist.mjs';
 import { perGib, program, transfer } from '../processes.mjs';
 
 export const loopback = {
   name: 'loopback',
   title: 'Tunnel to tunnel over UDP on loopback',
   note: 'TCP payload; client and server are one process each, on node:dgram. The server counts as another machine’s load.',
-  async open({ dist, note, smoke }) {
-    const cryptos = (await backends(dist, note)).filter(({ name }) => name !== 'noble');
+  async open({ dist, smoke }) {
+    const { backends } = await fromDist(dist, 'bench/backends.js');
+    const { found, notShown } = await backends(['noble']);
     const cases = [];
     for (const [direction, connections] of [
       ['download', 1],
       ['download', 16],
       ['upload', 1],
     ]) {
-      for (const [i, crypto] of cryptos.entries()) {
+      for (const [i, crypto] of found.entries()) {
         cases.push({
           group: `${direction}, ${connections} ${connections === 1 ? 'connection' : 'connections'}`,
           name: crypto.name,
@@ -29,7 +30,7 @@ export const loopback = {
         });
       }
     }
-    return { cases };
+    return { cases, notShown };
   },
 };
 

@@ -3,7 +3,7 @@
  * header to stream bytes: parse, checksums, demultiplexing, copy, window, acknowledgements. No AEAD, no sockets. "× checksum" is
  * the same against summing such a packet once, which says more than nanoseconds on a busy machine.
  */
-import { fromDist } from '../backends.mjs';
+import { fromDist } from '../dist.mjs';
 
 const TRANSFER_BYTES = 48 << 20;
 const CHUNK_BYTES = 64 << 10;

@@ -1,0 +1,348 @@
+/**
+ * Two tunnel machines, a client and a server, and a stream between them in virtual time. Each step the server fills a train of
+ * datagrams; the client's work on it is timed, burst by burst, and so are the AEAD calls that it consists of, on copies.
+ */
+
+import { type Endpoint, ip, prefix } from '../core/base/address.ts';
+import { Burst, TRANSPORT_HEADER_LENGTH } from '../core/base/burst.ts';
+import { type AeadKey, type Crypto, TAG_LENGTH } from '../core/base/crypto.ts';
+import { type Instant, instant } from '../core/base/instant.ts';
+import { randomBytes } from '../core/base/random.ts';
+import type { SocketEvent, SocketId } from '../core/netstack/messages.ts';
+import { TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
+import { systemRandom } from '../node/random.ts';
+import { spreadOf } from './statistics.ts';
+
+export interface Work {
+  readonly direction: 'download' | 'upload';
+  readonly connections: number;
+  /** Datagrams in a burst that the client is handed. */
+  readonly burst: number;
+  /** Segments of one connection in a row. */
+  readonly run: number;
+}
+
+/** Per full packet that was moved: medians of samples of some hundred packets, so that interruptions do not count. */
+export interface Cost {
+  /** All of the client's work. */
+  readonly totalNs: number;
+  readonly openNs: number;
+  readonly sealNs: number;
+  /** Datagrams the other way. */
+  readonly answers: number;
+}
+
+const MTU = 1420;
+/** Of a full packet: without IPv4 and TCP headers and timestamps. */
+export const SEGMENT_BYTES: number = MTU - 20 - 20 - 12;
+const TRAIN_DATAGRAMS = 256;
+const SAMPLE_PACKETS = 256;
+/** As a UDP port hands over at most, and takes at once. */
+const BURST_DATAGRAMS = 32;
+const SLOT_BYTES = 2048;
+const FULL_BYTES = 1000;
+const STEP_MS = 0.05;
+/** Nothing is on the way: a delayed acknowledgement or another timer must come first. */
+const IDLE_STEP_MS = 5;
+const IDLE_STEPS = 1000;
+const ADDRESSES = { client: ip('10.0.0.2'), server: ip('10.0.0.1') };
+const ENDPOINTS = {
+  client: { address: ip('192.0.2.2'), port: 51820 },
+  server: { address: ip('192.0.2.1'), port: 51820 },
+};
+
+export class CoreTransfer implements Disposable {
+  readonly #client: End;
+  readonly #server: End;
+  readonly #work: Work;
+  readonly #crypto: Crypto;
+  /** Of the same cost as those of the session. */
+  readonly #key: AeadKey;
+  readonly #memory: Uint8Array[] = [];
+  readonly #fromServer: Train = new Train(ENDPOINTS.server);
+  readonly #fromClient: Train = new Train(ENDPOINTS.client);
+  /** What the client's UDP port would have, in the AEAD's own memory. */
+  readonly #received: Burst;
+  readonly #transmit: Burst;
+  #milliseconds = 1000;
+
+  constructor(crypto: Crypto, work: Work) {
+    this.#crypto = crypto;
+    this.#work = work;
+    this.#key = crypto.aeadKey(new Uint8Array(32).fill(7));
+    this.#received = this.#burst();
+    this.#transmit = this.#burst();
+    const runBytes = work.run * SEGMENT_BYTES;
+    const download = work.direction === 'download';
+    const keys = { client: randomBytes(systemRandom, 32), server: randomBytes(systemRandom, 32) };
+    this.#client = new End(machine(crypto, keys, 'client', 'server', this.#now), download ? undefined : runBytes);
+    this.#server = new End(machine(crypto, keys, 'server', 'client', this.#now), download ? runBytes : undefined);
+    this.#connect();
+  }
+
+  /** Moves so many stream bytes and says what that cost the client. */
+  move(bytes: number): Cost {
+    const download = this.#work.direction === 'download';
+    const receiver = download ? this.#client : this.#server;
+    const [data, answers] = download ? [this.#fromServer, this.#fromClient] : [this.#fromClient, this.#fromServer];
+    const samples: Sample[] = [];
+    let sample = new Sample();
+    let idle = 0;
+    for (const target = receiver.received + bytes; receiver.received < target; ) {
+      this.#milliseconds += STEP_MS;
+      this.#step(sample);
+      sample.packets += data.fullPackets;
+      sample.answers += answers.count;
+      if (sample.packets >= SAMPLE_PACKETS) {
+        samples.push(sample);
+        sample = new Sample();
+      }
+      if (data.count + answers.count > 0) idle = 0;
+      else if (++idle > IDLE_STEPS) throw new Error(`the transfer stands still at ${receiver.received} bytes`);
+      else this.#milliseconds += IDLE_STEP_MS;
+    }
+    const perPacket = (of: (sample: Sample) => number): number =>
+      spreadOf(samples.map((sample) => of(sample) / sample.packets)).median;
+    return {
+      totalNs: perPacket(({ totalNs }) => totalNs),
+      openNs: perPacket(({ openNs }) => openNs),
+      sealNs: perPacket(({ sealNs }) => sealNs),
+      answers: perPacket(({ answers }) => answers),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.machine.close();
+    this.#server.machine.close();
+    this.#key.wipe();
+    for (const memory of this.#memory) this.#crypto.release?.(memory);
+  }
+
+  get #now(): Instant {
+    return instant(this.#milliseconds);
+  }
+
+  /** One train from the server, the client's work on it, and what the client sends. */
+  #step(sample: Sample): void {
+    const now = this.#now;
+    this.#fromServer.fill(this.#server, now);
+    this.#aead(this.#fromServer, sample);
+    this.#fromClient.clear();
+    for (let place = 0; place < this.#fromServer.count; place += this.#work.burst) {
+      this.#fromServer.copyTo(this.#received, place, this.#work.burst);
+      sample.totalNs += this.#turn(now);
+    }
+    this.#received.clear();
+    while (this.#fromClient.room > 0 && this.#client.write(now)) sample.totalNs += this.#turn(now);
+    sample.totalNs += this.#turn(now);
+    this.#aead(this.#fromClient, sample);
+    this.#server.handleTimeout(now);
+    for (let place = 0; place < this.#fromClient.count; place += BURST_DATAGRAMS) {
+      this.#fromClient.copyTo(this.#received, place, BURST_DATAGRAMS);
+      this.#server.handle(this.#received, now);
+    }
+  }
+
+  /** What the client's driver does with a burst, and how long that took. What it sends is kept. */
+  #turn(now: Instant): number {
+    const start = performance.now();
+    if (this.#received.count > 0) this.#client.handle(this.#received, now);
+    this.#client.handleTimeout(now);
+    this.#transmit.clear();
+    this.#client.machine.transmit(this.#transmit, now);
+    const nanoseconds = (performance.now() - start) * 1e6;
+    this.#fromClient.append(this.#transmit);
+    return nanoseconds;
+  }
+
+  /** Until all connections are there. */
+  #connect(): void {
+    const { machine } = this.#client;
+    machine.setEndpoint(machine.peers[0]!, ENDPOINTS.server, this.#now);
+    this.#server.machine.handleCommand({ kind: 'tcp-listen', socket: 1, port: 80, backlog: 512 }, this.#now);
+    const to = { address: ADDRESSES.server, port: 80 };
+    for (let socket = 1; socket <= this.#work.connections; socket++)
+      machine.handleCommand({ kind: 'tcp-connect', socket, to }, this.#now);
+    for (let steps = 0; this.#client.connected < this.#work.connections; steps++) {
+      if (steps > IDLE_STEPS) throw new Error('the connections were not made');
+      this.#milliseconds += 1;
+      this.#step(new Sample());
+    }
+  }
+
+  /** Times the AEAD calls for a train, on copies: opening if it is the server's, sealing if it is the client's. */
+  #aead(train: Train, sample: Sample): void {
+    const key = this.#key;
+    for (let place = 0; place < train.count; place += BURST_DATAGRAMS) {
+      train.copyTo(this.#received, place, BURST_DATAGRAMS);
+      const { slab, offsets, lengths, count } = this.#received;
+      const each = (handle: (offset: number, length: number, index: number) => void): number => {
+        const start = performance.now();
+        for (let i = 0; i < count; i++)
+          handle(offsets[i]! + TRANSPORT_HEADER_LENGTH, lengths[i]! - TRANSPORT_HEADER_LENGTH - TAG_LENGTH, i);
+        return (performance.now() - start) * 1e6;
+      };
+      const sealNs = each((offset, length, index) => key.seal(slab, offset, length, index, 0));
+      if (train === this.#fromClient) sample.sealNs += sealNs;
+      else sample.openNs += each((offset, length, index) => key.open(slab, offset, length + TAG_LENGTH, index, 0));
+    }
+  }
+
+  #burst(): Burst {
+    const bytes = BURST_DATAGRAMS * SLOT_BYTES;
+    const memory = this.#crypto.allocate?.(bytes) ?? new Uint8Array(bytes);
+    this.#memory.push(memory);
+    return new Burst(BURST_DATAGRAMS, SLOT_BYTES, memory);
+  }
+}
+
+class Sample {
+  packets = 0;
+  answers = 0;
+  totalNs = 0;
+  openNs = 0;
+  sealNs = 0;
+}
+
+function machine(
+  crypto: Crypto,
+  keys: Readonly<Record<'client' | 'server', Uint8Array>>,
+  mine: 'client' | 'server',
+  theirs: 'client' | 'server',
+  now: Instant,
+): TunnelMachine {
+  let stamp = 0;
+  const options = {
+    crypto,
+    random: systemRandom,
+    timestamp: () => Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, ++stamp),
+    privateKey: keys[mine],
+    mtu: MTU,
+    addresses: [ADDRESSES[mine]],
+    dnsServers: [],
+    peers: [{ publicKey: crypto.keyPair(keys[theirs]).publicKey, allowedIps: [prefix(ADDRESSES[theirs], 32)] }],
+  };
+  return new TunnelMachine(options, now);
+}
+
+/** Datagrams in a row, with the address they come from. */
+class Train {
+  readonly #source: Endpoint;
+  readonly #datagrams: Burst = new Burst(TRAIN_DATAGRAMS, SLOT_BYTES);
+  readonly #transmit: Burst = new Burst(BURST_DATAGRAMS, SLOT_BYTES);
+
+  constructor(source: Endpoint) {
+    this.#source = source;
+  }
+
+  get count(): number {
+    return this.#datagrams.count;
+  }
+
+  get room(): number {
+    return Math.max(0, TRAIN_DATAGRAMS - BURST_DATAGRAMS - this.count);
+  }
+
+  get fullPackets(): number {
+    const { lengths, count } = this.#datagrams;
+    let packets = 0;
+    for (let i = 0; i < count; i++) if (lengths[i]! > FULL_BYTES) packets++;
+    return packets;
+  }
+
+  clear(): void {
+    this.#datagrams.clear();
+  }
+
+  append(burst: Burst): void {
+    for (let i = 0; i < burst.count; i++) this.#datagrams.append(burst.datagram(i), this.#source);
+  }
+
+  /** Takes anew what `end` has to send, and lets it write until there is no room or nothing to write. */
+  fill(end: End, now: Instant): void {
+    this.clear();
+    this.#take(end, now);
+    // A write that brings no packet met a full window: more would only wait, and lose its own end as a mark in the stream.
+    for (let full = 0; this.room > 0 && full < end.connected && end.write(now); )
+      full = this.#take(end, now) ? 0 : full + 1;
+  }
+
+  copyTo(burst: Burst, from: number, count: number): void {
+    burst.clear();
+    for (let i = from; i < Math.min(this.count, from + count); i++)
+      burst.append(this.#datagrams.datagram(i), this.#source);
+  }
+
+  #take(end: End, now: Instant): boolean {
+    const before = this.count;
+    do {
+      this.#transmit.clear();
+      end.machine.transmit(this.#transmit, now);
+      this.append(this.#transmit);
+    } while (this.#transmit.full && this.room > 0);
+    return this.count > before;
+  }
+}
+
+/** One end of the tunnel and what its sockets do: read and credit at once, or write `runBytes` on one connection after the other. */
+class End {
+  readonly machine: TunnelMachine;
+  received = 0;
+  connected = 0;
+  readonly #run: Uint8Array | undefined;
+  readonly #sockets: SocketId[] = [];
+  readonly #credits = new Map<SocketId, number>();
+  #turn = 0;
+
+  constructor(machine: TunnelMachine, runBytes: number | undefined) {
+    this.machine = machine;
+    this.#run = runBytes === undefined ? undefined : new Uint8Array(runBytes);
+  }
+
+  handle(burst: Burst, now: Instant): void {
+    this.machine.handleBurst(burst, now);
+    this.#deliver(now);
+  }
+
+  handleTimeout(now: Instant): void {
+    const due = this.machine.nextTimeout();
+    if (due !== undefined && due <= now) this.machine.handleTimeout(now);
+    this.#deliver(now);
+  }
+
+  /** Writes on the next connection that has the credit for it. False if none has. */
+  write(now: Instant): boolean {
+    if (!this.#run) return false;
+    for (let tried = 0; tried < this.#sockets.length; tried++) {
+      const socket = this.#sockets[this.#turn++ % this.#sockets.length]!;
+      const credit = this.#credits.get(socket)!;
+      if (credit < this.#run.length) continue;
+      this.#credits.set(socket, credit - this.#run.length);
+      this.machine.handleCommand({ kind: 'tcp-write', socket, bytes: this.#run }, now);
+      return true;
+    }
+    return false;
+  }
+
+  #deliver(now: Instant): void {
+    const { machine } = this;
+    for (let event = machine.nextOutput(); event; event = machine.nextOutput()) this.#handle(event, now);
+    while (machine.nextTunnelEvent());
+  }
+
+  #handle(event: SocketEvent, now: Instant): void {
+    if (event.kind === 'tcp-data') {
+      const { socket, bytes } = event;
+      this.received += bytes.length;
+      this.machine.handleCommand({ kind: 'tcp-credit', socket, bytes: bytes.length }, now);
+    } else if (event.kind === 'tcp-connected' || event.kind === 'tcp-accepted') {
+      this.connected++;
+      this.#sockets.push(event.socket);
+      this.#credits.set(event.socket, event.writeCredit);
+    } else if (event.kind === 'tcp-write-credit') {
+      this.#credits.set(event.socket, this.#credits.get(event.socket)! + event.bytes);
+    } else if (event.kind === 'closed') {
+      throw new Error(`socket ${event.socket} closed: ${event.error}`);
+    }
+  }
+}

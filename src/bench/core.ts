@@ -1,0 +1,63 @@
+/** The core alone, in memory, on trains of packets that are encrypted beforehand: from datagram to stream bytes, and back. */
+
+import type { Crypto } from '../core/base/crypto.ts';
+import { backends } from './backends.ts';
+import { CoreTransfer, SEGMENT_BYTES, type Work } from './core-transfer.ts';
+import type { Case, Metrics, Section } from './section.ts';
+
+const LARGEST_BURST = 32;
+
+/** What is measured. Bursts of two packets of a connection are what makes our receiver acknowledge every second segment. */
+const WORKS: readonly (Work & { readonly group: string })[] = [
+  { group: 'download, 1 connection', direction: 'download', connections: 1, burst: LARGEST_BURST, run: LARGEST_BURST },
+  { group: 'download, 1 connection, an ACK per 2', direction: 'download', connections: 1, burst: 2, run: 2 },
+  {
+    group: 'download, 200 connections, an ACK per 2',
+    direction: 'download',
+    connections: 200,
+    burst: LARGEST_BURST,
+    run: 2,
+  },
+  { group: 'upload, 1 connection', direction: 'upload', connections: 1, burst: LARGEST_BURST, run: LARGEST_BURST },
+];
+
+export const core: Section = {
+  name: 'core',
+  title: 'The core in memory, per full packet of the transfer',
+  note:
+    'The client’s side, no sockets: WireGuard, TCP, acknowledgements, hand-over of every byte. “Open” and “seal” are the ' +
+    'AEAD calls in it, timed alone on copies of the same packets before and after; “other” is the rest. “× AEAD” is the whole ' +
+    'against opening (sealing, for the upload) a full packet. An ACK per 2: runs of two packets of a connection, for one connection also bursts of two. ' +
+    'Medians over samples of 256 packets.',
+  async open({ smoke }) {
+    const { found, notShown } = await backends(['noble']);
+    const bytes = (smoke ? 2 : 24) << 20;
+    const cases = WORKS.flatMap((work) =>
+      found.map(
+        (crypto, index): Case => ({
+          group: work.group,
+          name: crypto.name,
+          baseline: index === 0,
+          run: () => transfer(crypto, work, bytes),
+        }),
+      ),
+    );
+    if (!smoke) for (const { run } of cases) await run();
+    return { cases, notShown };
+  },
+};
+
+function transfer(crypto: Crypto, work: Work, bytes: number): Metrics {
+  using moving = new CoreTransfer(crypto, work);
+  const { totalNs, openNs, sealNs, answers } = moving.move(bytes);
+  return {
+    'ns/packet': totalNs,
+    'open ns': openNs,
+    'seal ns': sealNs,
+    'other ns': totalNs - openNs - sealNs,
+    '× AEAD': totalNs / (work.direction === 'download' ? openNs : sealNs),
+    'ACKs/packet': answers,
+    'thousand packets/s': 1e6 / totalNs,
+    'Gbit/s of one core': (SEGMENT_BYTES * 8) / totalNs,
+  };
+}
