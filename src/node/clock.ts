@@ -65,9 +65,26 @@ export function createClock({ monotonicMs, uptimeMs, wallMs }: ClockSources): Cl
   };
 }
 
+/** Milliseconds on the process's monotonic clock, the same on each of its threads; `performance.now` has another origin on each. */
+function processMs(): number {
+  return performance.now() + THREAD_OFFSET_MS;
+}
+
+const THREAD_OFFSET_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
+/** A clock of this host. Another thread's goes on from its `lead`, so that instants of both can be compared. */
+export function hostClock(leadMs: number): Clock {
+  return createClock({
+    monotonicMs: () => processMs() + leadMs,
+    uptimeMs: () => uptime() * 1000,
+    wallMs: () => Date.now(),
+  });
+}
+
+/** How far `clock` is ahead of the process's: the time that was lost in suspend so far. */
+export function leadOf(clock: Clock): number {
+  return clock.now() - processMs();
+}
+
 /** The clock of this host. */
-export const systemClock: Clock = createClock({
-  monotonicMs: () => performance.now(),
-  uptimeMs: () => uptime() * 1000,
-  wallMs: () => Date.now(),
-});
+export const systemClock: Clock = hostClock(0);

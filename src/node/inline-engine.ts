@@ -1,130 +1,197 @@
 /**
- * The engine on the embedder's own thread: the tunnel machine, its driver and its UDP port behind the narrow interface that
- * sockets use. A later engine runs the same machine on a worker behind the same interface.
+ * The engine on the thread that it was opened on: the tunnel's machine with its loop, the search for a server and the timestamps of
+ * handshakes, behind the commands and events of `engine.ts`. The engine on a worker is this one, on another thread.
  */
 
-import { type Endpoint, formatEndpoint } from '../core/base/address.ts';
+import type { Crypto } from '../core/base/crypto.ts';
+import { ERRORS, SluiceError } from '../core/base/errors.ts';
 import type { Instant } from '../core/base/instant.ts';
+import type { Fault } from '../core/guard/guard.ts';
+import type { ProberEvent } from '../core/guard/prober-messages.ts';
 import type { SocketCommand, SocketEvent } from '../core/netstack/messages.ts';
 import type { TunnelEvent } from '../core/tunnel/messages.ts';
-import type { TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
-import type { Peer } from '../core/wireguard/device.ts';
-import type { Clock } from './clock.ts';
-import { Driver } from './driver.ts';
-import type { EnginePort } from './engine.ts';
-import { openPorts } from './port-set.ts';
-import type { OpenUdpPort, UdpPort } from './udp-port.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { type Configuration, withTimestamps } from './configurations.ts';
+import { selectCrypto } from './crypto/select.ts';
+import type { ControlCommand, Engine, EngineDescription, EngineEvent, Mirror } from './engine.ts';
+import { EngineLoop } from './engine-loop.ts';
+import { createMachine, type EngineMachine } from './engine-machine.ts';
+import { hostAddresses } from './host-addresses.ts';
+import { LiveMirror } from './mirror.ts';
+import { ServerLink } from './server-link.ts';
+import { type OpenUdpPort, openDgramPort } from './udp-port.ts';
 
-export interface InlineEngineOptions {
-  readonly machine: TunnelMachine;
+/** What the thread has. */
+export interface EngineHost {
   readonly clock: Clock;
   readonly openUdpPort: OpenUdpPort;
-  readonly onTunnelEvent: (event: TunnelEvent) => void;
-  /** A failure of the port that traffic did not survive. */
-  readonly onPortError: (error: Error) => void;
+  /** Called when all events of a turn were told. */
+  readonly onTurn: () => void;
 }
 
-/** Longer than a round trip, shorter than the time between two initiations. */
-const PREVIOUS_PORT_MS = 3_000;
+const EMBEDDERS_THREAD: EngineHost = { clock: systemClock, openUdpPort: openDgramPort, onTurn: () => {} };
 
-export class InlineEngine implements EnginePort {
+export class InlineEngine implements Engine {
   onEvent: (event: SocketEvent) => void = () => {};
-  readonly #options: InlineEngineOptions;
-  readonly #driver: Driver;
-  #port: UdpPort | undefined;
-  /** The port before, which still receives for a moment: the answer to what it has sent may be on its way. */
-  #previous: UdpPort | undefined;
-  #previousEnds: NodeJS.Timeout | undefined;
-  #closed = false;
+  onTunnelEvent: (event: EngineEvent) => void = () => {};
+  readonly mirror: Mirror;
+  readonly #configurations: readonly Configuration[];
+  readonly #parts: EngineMachine;
+  readonly #loop: EngineLoop;
+  readonly #link: ServerLink;
+  /** Those that are not answered, with the number of the probe that will. */
+  readonly #demands: Map<number, number> = new Map();
 
-  constructor(options: InlineEngineOptions) {
-    this.#options = options;
-    this.#driver = new Driver({ machine: options.machine, clock: options.clock, onTurn: () => this.#deliver() });
+  /** Throws `ERR_CRYPTO_SELF_TEST`, `ERR_STATE_DIR`, and RangeError for a description that makes no sense. */
+  static async open(description: EngineDescription, host: EngineHost = EMBEDDERS_THREAD): Promise<InlineEngine> {
+    const { configurations, stateDir } = description;
+    const crypto = await selectCrypto(description.crypto === undefined ? {} : { prefer: description.crypto });
+    const { allocate, release } = crypto;
+    return new InlineEngine(description, {
+      ...host,
+      crypto,
+      configurations: await withTimestamps(configurations, crypto, stateDir),
+      openUdpPort: (options, handlers) => host.openUdpPort({ ...options, allocate, release }, handlers),
+    });
   }
 
-  /** The port's local address; `undefined` until `connect`. */
-  get local(): Endpoint | undefined {
-    return this.#port?.local;
+  private constructor(description: EngineDescription, host: OpenedHost) {
+    this.#configurations = host.configurations;
+    this.#parts = createMachine(description, host.configurations, host);
+    const { machine } = this.#parts;
+    this.#loop = new EngineLoop({
+      ...host,
+      machine,
+      onTurn: () => {
+        this.#deliver();
+        host.onTurn();
+      },
+      onPortError: (error) => this.#link.handlePortError(error),
+    });
+    this.#link = new ServerLink({
+      ...host,
+      machine,
+      loop: this.#loop,
+      onFault: (code, message) => this.#fault({ code, message, hint: ERRORS[code], helpless: false }),
+      onEndpoint: (endpoint) => {
+        this.onTunnelEvent({ kind: 'endpoint', endpoint });
+        host.onTurn();
+      },
+    });
+    this.mirror = new LiveMirror(this.#parts, host);
+    if (description.fault) this.#fault(description.fault);
   }
 
   post(command: SocketCommand): void {
-    if (!this.#closed) this.#driver.mutate((now) => this.#options.machine.handleCommand(command, now));
+    this.#loop.mutate((now) => this.#parts.machine.handleCommand(command, now));
   }
 
-  /**
-   * Opens the only socket that faces the internet, connected to the server (one for each server, if the peers have several), and
-   * starts the handshakes. `servers` has an endpoint for each peer of the machine that has one.
-   */
-  async connect(servers: ReadonlyMap<Peer, Endpoint>, listenPort?: number): Promise<void> {
-    const { machine, openUdpPort, onPortError } = this.#options;
-    const remotes = [
-      ...new Map([...servers.values()].map((endpoint) => [formatEndpoint(endpoint), endpoint])).values(),
-    ];
-    // With a fixed port there is room for one socket only; otherwise traffic changes over without a gap.
-    if (listenPort !== undefined) {
-      await this.#detach()?.close();
-      await this.#endPrevious();
-    }
-    const bind = listenPort === undefined ? {} : { bind: anyAddress(remotes[0]!, listenPort) };
-    const port = await openPorts(
-      openUdpPort,
-      remotes,
-      { mtu: machine.mtu, ...bind },
-      {
-        onBurst: (burst) => this.#driver.handleBurst(burst),
-        onDrain: () => this.#driver.handleDrain(),
-        onError: (error) => {
-          if (port === this.#port) onPortError(error);
-        },
-      },
-    );
-    if (this.#closed) return port.close();
-    await this.#endPrevious();
-    this.#previous = this.#detach();
-    this.#previousEnds = setTimeout(() => void this.#endPrevious(), PREVIOUS_PORT_MS).unref();
-    this.#port = port;
-    this.#driver.attach(port);
-    this.mutate((now) => {
-      for (const [peer, endpoint] of servers) machine.setEndpoint(peer, endpoint, now);
-    });
-    return undefined;
+  control(command: ControlCommand): void {
+    this.#loop.mutate((now) => this.#handle(command, now));
   }
 
-  /** Runs one mutation of the machine; its outputs are drained soon after. */
-  mutate(change: (now: Instant) => void): void {
-    if (!this.#closed) this.#driver.mutate(change);
+  settled(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** Stops at once: no datagram is sent or taken after, and the keys are wiped. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#driver.stop();
-    this.#options.machine.close();
-    await Promise.all([this.#port?.close(), this.#endPrevious()]);
+    this.#link.close();
+    await this.#loop.close();
+    for (const timestamps of new Set(this.#configurations.map((each) => each.timestamps))) await timestamps.close();
   }
 
-  #detach(): UdpPort | undefined {
-    const port = this.#port;
-    this.#port = undefined;
-    this.#driver.attach(undefined);
-    return port;
-  }
-
-  async #endPrevious(): Promise<void> {
-    clearTimeout(this.#previousEnds);
-    const previous = this.#previous;
-    this.#previous = undefined;
-    await previous?.close();
+  #handle(command: ControlCommand, now: Instant): void {
+    const { machine } = this.#parts;
+    switch (command.kind) {
+      case 'start':
+        machine.start(now);
+        return;
+      case 'set-enabled':
+        machine.setEnabled(command.enabled, now);
+        return;
+      case 'accept-exit':
+        machine.acceptExit(now);
+        return;
+      case 'demand-probe':
+        machine.mutateProber((prober) => this.#demands.set(command.demand, prober.demand(now)), now);
+        return;
+      case 'probe-answer':
+        machine.mutateProber((prober) => prober.handleAnswer(command.number, command.answer, now), now);
+        return;
+      case 'admit-socket':
+        machine.admitProbe(command.socket);
+        return;
+      case 'admit-query':
+        machine.admitProbeQuery(command.query);
+        return;
+      case 'set-internal-port':
+        machine.mutateLease((lease) => lease.setInternalPort(command.port, now), now);
+        return;
+      case 'release-port':
+        machine.mutateLease((lease) => lease.release(now), now);
+        return;
+    }
   }
 
   #deliver(): void {
-    const { machine, onTunnelEvent } = this.#options;
-    for (let event = machine.nextTunnelEvent(); event; event = machine.nextTunnelEvent()) onTunnelEvent(event);
+    const { machine } = this.#parts;
+    for (let event = machine.nextTunnelEvent(); event; event = machine.nextTunnelEvent()) this.#handleEvent(event);
     for (let event = machine.nextOutput(); event; event = machine.nextOutput()) this.onEvent(event);
+  }
+
+  #handleEvent(event: TunnelEvent): void {
+    switch (event.kind) {
+      case 'reconnect':
+        this.#link.handle(event.output);
+        return;
+      case 'handshake':
+        this.onTunnelEvent({ kind: 'handshake' });
+        return;
+      case 'handshake-failed':
+        if (event.reason === 'clock-implausible') this.#fault(this.#clockFault());
+        return;
+      case 'endpoint-changed':
+        this.onTunnelEvent({ kind: 'endpoint', endpoint: event.endpoint });
+        return;
+      case 'port-forward':
+        this.onTunnelEvent({ kind: 'lease', event: event.event });
+        return;
+      case 'probe':
+        this.#handleProbe(event.event);
+        return;
+      case 'guard':
+      case 'clients':
+        this.onTunnelEvent(event);
+        return;
+    }
+  }
+
+  #handleProbe(event: ProberEvent): void {
+    if (event.kind === 'ask') this.#parts.egress?.setHostAddresses(hostAddresses());
+    if (event.kind !== 'done') {
+      this.onTunnelEvent({ kind: 'probe', event });
+      return;
+    }
+    const demands = [...this.#demands].filter(([, probe]) => probe <= event.probe).map(([demand]) => demand);
+    for (const demand of demands) this.#demands.delete(demand);
+    this.onTunnelEvent({ kind: 'probe', event: { kind: 'done', demands } });
+  }
+
+  /** What keeps the tunnel from coming up. */
+  #fault(fault: Fault): void {
+    const { machine } = this.#parts;
+    this.#loop.mutate((now) => machine.mutateGuard((guard) => guard.handleFault(fault, now), now));
+  }
+
+  #clockFault(): Fault {
+    const { code, message, hint } =
+      this.#configurations[this.#parts.machine.configuration]!.timestamps.problem ??
+      new SluiceError('ERR_CLOCK', 'This host’s date is implausible.');
+    return { code, message, hint, helpless: true };
   }
 }
 
-function anyAddress({ address }: Endpoint, port: number): Endpoint {
-  return { address: { family: address.family, bytes: new Uint8Array(address.bytes.length) }, port };
+interface OpenedHost extends EngineHost {
+  readonly crypto: Crypto;
+  readonly configurations: readonly Configuration[];
 }

@@ -7,14 +7,14 @@ import { randomInt } from 'node:crypto';
 import { formatIp, type IpAddress, parseIp, prefix } from '../core/base/address.ts';
 import { SluiceError } from '../core/base/errors.ts';
 import type { Instant } from '../core/base/instant.ts';
-import { FixedPort } from '../core/portmap/fixed.ts';
-import { NatPmpLease } from '../core/portmap/lease.ts';
-import type { LeaseEvent, LeaseReason, PortLease } from '../core/portmap/messages.ts';
+import type { LeaseEvent, LeaseReason } from '../core/portmap/messages.ts';
 import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
 import type { Clock } from './clock.ts';
+import type { Engine, Mirror } from './engine.ts';
+import type { LeaseDescription } from './engine-machine.ts';
 import type { ForwardedProtocol, ForwardedSocket } from './forwarded.ts';
+import { countdown } from './mirror.ts';
 import { PortCheck, validateCheckUrl } from './port-check.ts';
-import { systemRandom } from './random.ts';
 import type { SocketLayer } from './socket-layer.ts';
 import type { PortForwardStatus, Reason } from './status.ts';
 
@@ -37,8 +37,7 @@ export interface PortForwardOptions {
 /** What it needs of the tunnel around it. */
 export interface PortForwardHost {
   readonly sockets: Pick<SocketLayer, 'forwardedSockets' | 'net' | 'setForwarding'>;
-  /** Runs a change of the lease in the engine. */
-  mutate(change: (lease: PortLease, now: Instant) => void): void;
+  readonly engine: Pick<Engine, 'control' | 'mirror'>;
   /** The port is this one now: only called when it was another one, or none. */
   onMapped(port: number): void;
   /** The same port, on another exit address. */
@@ -53,7 +52,7 @@ const DYNAMIC_PORTS = [49_152, 65_536] as const;
 const RELEASE_LIMIT_MS = 1_250;
 
 export class PortForward {
-  readonly lease: PortLease;
+  readonly #lease: LeaseDescription;
   /** Where forwarded sockets listen that name no port. */
   #internalPort: number;
   readonly #checkUrl: string | undefined;
@@ -70,9 +69,13 @@ export class PortForward {
   constructor(options: PortForwardOptions = { provider: 'none' }, wireguard: WireGuardConfig) {
     this.#checkUrl = options.checkUrl;
     if (options.checkUrl !== undefined) validateCheckUrl(options.checkUrl);
-    this.#internalPort = options.provider === 'none' ? 0 : randomInt(...DYNAMIC_PORTS);
-    this.lease = leaseOf(options, wireguard, this.#internalPort);
-    if (this.lease instanceof FixedPort) this.#internalPort = options.port ?? 0;
+    this.#lease = describe(options, wireguard);
+    this.#internalPort = 'internalPort' in this.#lease ? this.#lease.internalPort : (options.port ?? 0);
+  }
+
+  /** For the engine. */
+  get lease(): LeaseDescription {
+    return 'internalPort' in this.#lease ? { ...this.#lease, internalPort: this.#internalPort } : this.#lease;
   }
 
   /** Before the first event and the first socket. */
@@ -105,22 +108,21 @@ export class PortForward {
     }
   }
 
-  status(now: Instant): PortForwardStatus {
-    const { provider, state, port, protocols, leaseSeconds, renewInSeconds } = this.lease.facts(now);
+  status(mirror: Mirror, now: Instant): PortForwardStatus {
+    const { provider, state, port, protocols, leaseSeconds, renewInSeconds } = mirror.lease;
     return {
       provider,
       state,
       port: port ?? null,
       protocols,
       leaseSeconds: leaseSeconds ?? null,
-      renewInSeconds: renewInSeconds ?? null,
+      renewInSeconds: countdown(renewInSeconds, mirror, now),
       reachable: this.#check?.reachable ?? 'unknown',
     };
   }
 
   /** Why there is no port though one is wanted. */
-  reason(now: Instant): Reason | null {
-    const { state, reason } = this.lease.facts(now);
+  reason({ lease: { state, reason } }: Mirror): Reason | null {
     return state === 'failed' ? (reason ?? null) : null;
   }
 
@@ -133,7 +135,7 @@ export class PortForward {
         clearTimeout(timer);
         resolve();
       };
-      this.#host?.mutate((lease, now) => lease.release(now));
+      this.#host?.engine.control({ kind: 'release-port' });
     });
   }
 
@@ -156,7 +158,7 @@ export class PortForward {
     const port = (this.#socketsOf('tcp')[0] ?? this.#socketsOf('udp')[0])?.internalPort;
     if (port !== undefined && port !== this.#internalPort) {
       this.#internalPort = port;
-      this.#host?.mutate((lease, now) => lease.setInternalPort(port, now));
+      this.#host?.engine.control({ kind: 'set-internal-port', port });
     }
     this.#follow();
     if (this.#listening !== this.#socketsOf('tcp').length > 0) this.#checkPort(this.#announced);
@@ -174,7 +176,7 @@ export class PortForward {
   }
 
   #follow(): void {
-    const { served } = this.lease;
+    const served = this.#host?.engine.mirror.served ?? [];
     const insidePorts = [...new Set(served.map(({ insidePort }) => insidePort))];
     for (const protocol of ['tcp', 'udp'] as const)
       for (const [index, socket] of this.#socketsOf(protocol).entries())
@@ -183,26 +185,25 @@ export class PortForward {
   }
 }
 
-function leaseOf(options: PortForwardOptions, wireguard: WireGuardConfig, internalPort: number): PortLease {
+function describe(options: PortForwardOptions, wireguard: WireGuardConfig): LeaseDescription {
   const { provider, port, refreshSeconds } = options;
   switch (provider) {
     case 'none':
-      return new FixedPort(undefined);
+      return { provider };
     case 'static':
     case 'airvpn':
       if (port === undefined) throw new RangeError('"portForward.port" expected the port that the provider assigned');
-      return new FixedPort(port);
+      return { provider: 'static', port };
     case 'natpmp':
     case 'protonvpn':
       if (refreshSeconds !== undefined && !(refreshSeconds >= 1))
         throw new RangeError(`"portForward.refreshSeconds" expected at least 1, got ${refreshSeconds}`);
-      return new NatPmpLease({
+      return {
         provider,
         gateway: gatewayOf(options.gateway, wireguard),
-        internalPort,
-        random: systemRandom,
+        internalPort: randomInt(...DYNAMIC_PORTS),
         ...(refreshSeconds === undefined ? {} : { refreshSeconds }),
-      });
+      };
     default:
       throw new RangeError(
         `"portForward.provider" expected none, natpmp, protonvpn or static, got ${JSON.stringify(provider)}`,

@@ -3,16 +3,15 @@
  * ask and what answers mean is `core/guard`; one question is `probe-request.ts`.
  */
 
-import { networkInterfaces } from 'node:os';
-import { type IpAddress, type Prefix, parseIp, parsePrefix } from '../core/base/address.ts';
+import { type Prefix, parsePrefix } from '../core/base/address.ts';
 import type { Instant } from '../core/base/instant.ts';
-import { Egress } from '../core/guard/egress.ts';
 import { PROBE_PROBLEMS } from '../core/guard/family-probe.ts';
-import type { Prober } from '../core/guard/prober.ts';
-import type { FamilyFacts, ProberEvent, ProberSettings } from '../core/guard/prober-messages.ts';
+import type { FamilyFacts, ProberEvent } from '../core/guard/prober-messages.ts';
 import { explain } from '../core/guard/reasons.ts';
 import { systemClock } from './clock.ts';
-import type { Admission } from './net-arguments.ts';
+import type { Engine, Mirror, ProbeEvent } from './engine.ts';
+import type { ProbeDescription } from './engine-machine.ts';
+import { countdown } from './mirror.ts';
 import { requestProbe } from './probe-request.ts';
 import type { SocketLayer } from './socket-layer.ts';
 import type { StateFolder } from './state-folder.ts';
@@ -38,13 +37,7 @@ export interface ProbeOptions {
 /** What it needs of the tunnel around it. */
 export interface ProbeHost {
   readonly sockets: Pick<SocketLayer, 'net'>;
-  readonly prober: Prober | undefined;
-  /** Runs a change of the prober in the engine. */
-  mutate(change: (prober: Prober, now: Instant) => void): void;
-  /** Lets the probe's look-ups and connections through a leak. */
-  readonly admission: Admission;
-  /** A person's word: the prober and the guard are told. */
-  accept(): void;
+  readonly engine: Pick<Engine, 'control' | 'mirror'>;
   /** A probe is over. */
   onProbe(status: ProbeStatus): void;
 }
@@ -58,20 +51,21 @@ const TELLING_FAILURES = 2;
 const OFF: ProbeStatus = { verdict: 'off', ipv4: null, ipv6: null, checkedAt: null, nextInSeconds: null };
 
 interface Waiting {
-  readonly probe: number;
   readonly resolve: (status: ProbeStatus) => void;
   readonly reject: (error: Error) => void;
 }
 
 export class Probe {
-  /** For the machine; `undefined` if the probe is off. */
-  readonly settings: ProberSettings | undefined;
+  readonly #settings: Omit<ProbeDescription, 'egress'> | undefined;
+  readonly #expected: readonly Prefix[];
   /** For the guard. */
   readonly onMismatch: 'pause' | 'warn';
   readonly #urls: Readonly<Record<4 | 6, readonly URL[]>>;
-  readonly #state: Pick<StateFolder, 'write'>;
+  readonly #state: Pick<StateFolder, 'read' | 'write'>;
   readonly #requests: Map<number, AbortController> = new Map();
-  readonly #waiting: Set<Waiting> = new Set();
+  /** By the number of the demand. */
+  readonly #waiting: Map<number, Waiting> = new Map();
+  #demands = 0;
   #host: ProbeHost | undefined;
   #closed: Error | undefined;
 
@@ -88,16 +82,20 @@ export class Probe {
     this.#urls = { 4: urls.map((text) => urlOf(text, 'urls')), 6: urlsV6.map((text) => urlOf(text, 'urlsV6')) };
     this.onMismatch = onMismatch;
     this.#state = state;
-    const learnt = state.read('exits');
-    const egress = new Egress({ configured: expected.map(networkOf), ...(learnt === undefined ? {} : { learnt }) });
+    this.#expected = expected.map(networkOf);
     if (!enabled) return;
-    this.settings = {
-      egress,
+    this.#settings = {
       servers: { 4: urls.length, 6: urlsV6.length },
-      wallMs: () => systemClock.wallMs(),
       ...(options.intervalSeconds === undefined ? {} : { intervalSeconds }),
       ...(options.timeoutSeconds === undefined ? {} : { timeoutSeconds }),
     };
+  }
+
+  /** For the engine; `undefined` if the probe is off. */
+  get description(): ProbeDescription | undefined {
+    const learnt = this.#state.read('exits');
+    const egress = { configured: this.#expected, ...(learnt === undefined ? {} : { learnt }) };
+    return this.#settings && { ...this.#settings, egress };
   }
 
   /** Before the first event. */
@@ -106,7 +104,7 @@ export class Probe {
   }
 
   /** From the engine. */
-  handleEvent(event: ProberEvent): void {
+  handleEvent(event: ProbeEvent): void {
     switch (event.kind) {
       case 'ask':
         void this.#ask(event);
@@ -118,7 +116,7 @@ export class Probe {
         this.#state.write('exits', event.text);
         return;
       case 'done':
-        this.#finish(event.probe);
+        this.#finish(event.demands);
         return;
     }
   }
@@ -126,20 +124,22 @@ export class Probe {
   /** Probes now, and resolves with what came of it; at once with what is known while the tunnel is down. Rejects when closed. */
   probe(): Promise<ProbeStatus> {
     if (this.#closed) return Promise.reject(this.#closed);
-    if (!this.#host?.prober) return Promise.resolve(OFF);
+    if (!this.#settings) return Promise.resolve(OFF);
     return new Promise((resolve, reject) => {
-      this.#host!.mutate((prober, now) => this.#waiting.add({ probe: prober.demand(now), resolve, reject }));
+      const demand = ++this.#demands;
+      this.#waiting.set(demand, { resolve, reject });
+      this.#host?.engine.control({ kind: 'demand-probe', demand });
     });
   }
 
   /** A person's word that the exit is the VPN's; then probes. */
   acceptExit(): Promise<ProbeStatus> {
-    if (!this.#closed) this.#host?.accept();
+    if (!this.#closed) this.#host?.engine.control({ kind: 'accept-exit' });
     return this.probe();
   }
 
-  status(now: Instant): ProbeStatus {
-    const facts = this.#host?.prober?.facts(now);
+  status(mirror: Mirror, now: Instant): ProbeStatus {
+    const facts = mirror.probe;
     if (!facts) return OFF;
     const of = (family: 4 | 6): ProbeStatus['ipv4'] => {
       const found = facts.families.find((each) => each.family === family);
@@ -150,13 +150,13 @@ export class Probe {
       ipv4: of(4),
       ipv6: of(6),
       checkedAt: facts.checkedAtMs === undefined ? null : new Date(facts.checkedAtMs).toISOString(),
-      nextInSeconds: facts.nextInSeconds ?? null,
+      nextInSeconds: countdown(facts.nextInSeconds, mirror, now),
     };
   }
 
   /** Why the exit is not well, or not known, though traffic flows. */
-  reason(now: Instant): Reason | null {
-    const families = this.#host?.prober?.facts(now).families ?? [];
+  reason(mirror: Mirror): Reason | null {
+    const families = mirror.probe?.families ?? [];
     const leak = families.find(({ verdict }) => verdict === 'leak');
     if (leak && this.onMismatch === 'warn') return explain('leak-warned', detailsOf(leak));
     const unknown = families.find(({ failures }) => failures >= TELLING_FAILURES);
@@ -167,32 +167,34 @@ export class Probe {
   close(error: Error): void {
     this.#closed = error;
     for (const request of this.#requests.values()) request.abort();
-    for (const { reject } of this.#waiting) reject(error);
+    for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
 
   async #ask({ number, family, server }: Extract<ProberEvent, { readonly kind: 'ask' }>): Promise<void> {
-    const host = this.#host!;
+    const { sockets, engine } = this.#host!;
     const request = new AbortController();
     this.#requests.set(number, request);
-    this.settings!.egress.setHostAddresses(hostAddresses());
     const answer = await requestProbe({
-      net: host.sockets.net,
-      admission: host.admission,
+      net: sockets.net,
+      // Through a leak, nothing else is let pass.
+      admission: {
+        admitSocket: (socket) => engine.control({ kind: 'admit-socket', socket }),
+        admitQuery: (query) => engine.control({ kind: 'admit-query', query }),
+      },
       url: this.#urls[family][server]!,
       family,
       signal: request.signal,
     });
     this.#requests.delete(number);
-    host.mutate((prober, now) => prober.handleAnswer(number, answer, now));
+    engine.control({ kind: 'probe-answer', number, answer });
   }
 
-  #finish(probe: number): void {
-    const status = this.status(systemClock.now());
-    for (const waiting of this.#waiting) {
-      if (waiting.probe > probe) continue;
-      this.#waiting.delete(waiting);
-      waiting.resolve(status);
+  #finish(demands: readonly number[]): void {
+    const status = this.status(this.#host!.engine.mirror, systemClock.now());
+    for (const demand of demands) {
+      this.#waiting.get(demand)?.resolve(status);
+      this.#waiting.delete(demand);
     }
     this.#host!.onProbe(status);
   }
@@ -217,9 +219,4 @@ function networkOf(text: string): Prefix {
   const network = parsePrefix(text);
   if (network) return network;
   throw new RangeError(`"probe.expected" expected addresses or networks, got ${JSON.stringify(text)}`);
-}
-
-function hostAddresses(): IpAddress[] {
-  const texts = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  return texts.map(({ address }) => parseIp(address.replace(/%.*$/, ''))).filter((address) => address !== undefined);
 }

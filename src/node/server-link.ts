@@ -12,7 +12,7 @@ import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
 import type { Peer } from '../core/wireguard/device.ts';
 import type { Clock } from './clock.ts';
 import { resolveEndpoint } from './endpoint.ts';
-import type { InlineEngine } from './inline-engine.ts';
+import type { EngineLoop } from './engine-loop.ts';
 import { NetworkWatch } from './network-watch.ts';
 import { serverAnswers } from './server-check.ts';
 import type { TimestampState } from './timestamp-state.ts';
@@ -20,7 +20,7 @@ import type { OpenUdpPort } from './udp-port.ts';
 
 export interface ServerLinkOptions {
   readonly machine: TunnelMachine;
-  readonly engine: InlineEngine;
+  readonly loop: EngineLoop;
   /** The first one and its fallbacks, with the timestamps of each one's key. */
   readonly configurations: readonly { readonly wireguard: WireGuardConfig; readonly timestamps: TimestampState }[];
   readonly crypto: Crypto;
@@ -66,8 +66,8 @@ export class ServerLink {
 
   /** The port carries nothing any more: its address or its interface went away. */
   handlePortError(error: Error): void {
-    const { engine, machine } = this.#options;
-    engine.mutate((now) => machine.mutateReconnect((reconnect) => reconnect.start(now), now));
+    const { loop, machine } = this.#options;
+    loop.mutate((now) => machine.mutateReconnect((reconnect) => reconnect.start(now), now));
     this.#handleFailure(error, this.#exitEndpoint()?.address);
   }
 
@@ -77,14 +77,14 @@ export class ServerLink {
   }
 
   async #resolve(configuration: number): Promise<void> {
-    const { engine, machine, onFault } = this.#options;
+    const { loop, machine, onFault } = this.#options;
     let addresses: readonly IpAddress[] = [];
     try {
       addresses = await this.#lookUp(configuration);
     } catch (error) {
       if (!this.#closing.signal.aborted && error instanceof SluiceError) onFault(error.code, error.message);
     }
-    engine.mutate((now) =>
+    loop.mutate((now) =>
       machine.mutateReconnect((reconnect) => {
         // A look-up that took long may be another configuration's than the one in hand by now.
         if (reconnect.configuration === configuration) reconnect.handleAddresses(addresses, now);
@@ -128,12 +128,12 @@ export class ServerLink {
 
   #open(servers: ReadonlyMap<Peer, Endpoint>): void {
     this.#opening = this.#opening.then(async () => {
-      const { engine, machine, configurations, onEndpoint } = this.#options;
+      const { loop, machine, configurations, onEndpoint } = this.#options;
       if (this.#closing.signal.aborted) return;
       this.#servers = servers;
       const exit = this.#exitEndpoint();
       try {
-        await engine.connect(servers, configurations[machine.configuration]!.wireguard.listenPort);
+        await loop.connect(servers, configurations[machine.configuration]!.wireguard.listenPort);
         if (exit) onEndpoint(exit);
       } catch (error) {
         this.#handleFailure(error as Error, exit?.address);
@@ -146,16 +146,16 @@ export class ServerLink {
   }
 
   #handleFailure(error: Error, address: IpAddress | undefined): void {
-    const { engine, machine, onFault } = this.#options;
+    const { loop, machine, onFault } = this.#options;
     if (this.#closing.signal.aborted) return;
     const code = codeOf(error) ?? codeOf(error.cause);
     if (address && code !== undefined && NO_ROUTE.has(code))
-      engine.mutate((now) => machine.mutateReconnect((search) => search.handleNoRoute(address.family, now), now));
+      loop.mutate((now) => machine.mutateReconnect((search) => search.handleNoRoute(address.family, now), now));
     else onFault('ERR_UDP_PORT', error.message);
   }
 
   async #check(configuration: number): Promise<void> {
-    const { engine, machine, configurations, crypto, clock, openUdpPort } = this.#options;
+    const { loop, machine, configurations, crypto, clock, openUdpPort } = this.#options;
     const { wireguard, timestamps } = configurations[configuration]!;
     const peer = wireguard.peers[exitIndex(wireguard.peers)];
     const { signal } = this.#closing;
@@ -169,15 +169,15 @@ export class ServerLink {
     } catch {
       // Its name cannot be looked up: not well.
     }
-    engine.mutate((now) => machine.mutateReconnect((reconnect) => reconnect.handleCheck(well, now), now));
+    loop.mutate((now) => machine.mutateReconnect((reconnect) => reconnect.handleCheck(well, now), now));
   }
 
   /** A fresh port to the same server, and a handshake that tells it where we are now; flows go on. */
   #handleNetworkChange(): void {
-    const { engine, machine } = this.#options;
+    const { loop, machine } = this.#options;
     if (machine.guard.policy.state === 'disabled') return;
     if (this.#servers && machine.guard.policy.ready) this.#open(this.#servers);
-    engine.mutate((now) => machine.handleNetworkChange(now));
+    loop.mutate((now) => machine.handleNetworkChange(now));
   }
 }
 

@@ -3,6 +3,7 @@
 import type { GuardReason } from '../core/guard/policy.ts';
 import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
 import type { CryptoName } from './crypto/select.ts';
+import type { EngineName } from './engine-choice.ts';
 import type { KillswitchOptions } from './killswitch.ts';
 import type { PortForwardOptions } from './port-forward.ts';
 import type { ProbeOptions } from './probe.ts';
@@ -25,6 +26,11 @@ export interface TunnelOptions {
   readonly probe?: ProbeOptions;
   /** Forces one crypto backend; by default the fastest that passes its self-test. */
   readonly crypto?: CryptoName;
+  /**
+   * Where packets are carried: `worker`, on a thread of its own, so that the embedder's event loop never does; `inline`, on the thread
+   * that opens the tunnel. Default `inline`; the environment variable SLUICE_ENGINE says otherwise.
+   */
+  readonly engine?: EngineName;
   /** Closes the tunnel when aborted. */
   readonly signal?: AbortSignal;
 }

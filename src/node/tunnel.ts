@@ -7,43 +7,36 @@ import { EventEmitter } from 'node:events';
 import type * as undici from 'undici';
 import type { Endpoint } from '../core/base/address.ts';
 import { formatEndpoint, sameEndpoint } from '../core/base/address.ts';
-import type { Crypto } from '../core/base/crypto.ts';
-import { ERRORS, type ErrorCode, SluiceError } from '../core/base/errors.ts';
-import type { Instant } from '../core/base/instant.ts';
+import { SluiceError } from '../core/base/errors.ts';
 import { VERSION } from '../core/base/version.ts';
 import type { GuardOutput } from '../core/guard/guard.ts';
 import { restoreGuard, serialiseGuard } from '../core/guard/memory.ts';
-import type { TunnelEvent } from '../core/tunnel/messages.ts';
-import { TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
+import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
 import type { ClientDriver } from './client-driver.ts';
 import { Clients } from './clients.ts';
 import { systemClock } from './clock.ts';
-import { type Configuration, machineConfiguration, publicKeyOf, withTimestamps } from './configurations.ts';
-import { selectCrypto } from './crypto/select.ts';
-import { InlineEngine } from './inline-engine.ts';
+import { publicKeyOf } from './configurations.ts';
+import { nodeCrypto } from './crypto/node.ts';
+import type { Engine, EngineDescription, EngineEvent, Mirror } from './engine.ts';
+import { openEngine } from './engine-choice.ts';
 import { guardSettings } from './killswitch.ts';
 import { linkStatus } from './link-status.ts';
 import { PortForward } from './port-forward.ts';
 import { Probe } from './probe.ts';
-import { systemRandom } from './random.ts';
-import { ServerLink } from './server-link.ts';
 import { SocketLayer } from './socket-layer.ts';
 import { openStateFolder, type StateFolder } from './state-folder.ts';
 import type { ProbeStatus, Reason, StatusSnapshot, TunnelState } from './status.ts';
 import type { TunnelEvents, TunnelOptions } from './tunnel-options.ts';
-import { type OpenUdpPort, openDgramPort } from './udp-port.ts';
 
 export class Tunnel extends EventEmitter<TunnelEvents> {
-  readonly #configurations: readonly Configuration[];
-  readonly #crypto: Crypto;
+  /** The first one and its fallbacks. */
+  readonly #configurations: readonly WireGuardConfig[];
   readonly #state: StateFolder;
-  readonly #machine: TunnelMachine;
-  readonly #engine: InlineEngine;
+  readonly #engine: Engine;
   readonly #sockets: SocketLayer;
   readonly #portForward: PortForward;
   readonly #probe: Probe;
   readonly #clients: Clients;
-  readonly #link: ServerLink;
   readonly #closing = new AbortController();
   #endpoint: Endpoint | undefined;
   #handshakes = 0;
@@ -53,21 +46,20 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
 
   /**
    * Opens a tunnel and resolves at once: sockets may be made, but nothing flows until the first handshake; `ready()` waits for it.
-   * Throws `ERR_CRYPTO_SELF_TEST`, `ERR_STATE_DIR`, or `ERR_STATE_LOCKED` if another tunnel has the key and the folder. Call `close()`
+   * Throws `ERR_CRYPTO_SELF_TEST`, `ERR_STATE_DIR`, `ERR_ENGINE`, or `ERR_STATE_LOCKED` if another tunnel has the key and the folder. Call `close()`
    * in the end.
    */
   static async open(options: TunnelOptions): Promise<Tunnel> {
     options.signal?.throwIfAborted();
-    const crypto = await selectCrypto(options.crypto === undefined ? {} : { prefer: options.crypto });
-    const state = await openStateFolder(publicKeyOf(options.wireguard, crypto), options.stateDir);
+    const { wireguard, stateDir } = options;
+    // Node's own cryptography, which is always there: this names files, and nothing else.
+    const state = await openStateFolder(publicKeyOf(wireguard, nodeCrypto), stateDir);
     try {
-      const configurations = await withTimestamps(
-        [options.wireguard, ...(options.fallback ?? [])],
-        crypto,
-        options.stateDir,
-      );
-      const tunnel = new Tunnel(options, { crypto, state, configurations });
-      tunnel.#engine.mutate((now) => tunnel.#machine.start(now));
+      const portForward = new PortForward(options.portForward, wireguard);
+      const probe = new Probe(options.probe, state);
+      const engine = await openEngine(options.engine, () => describe(options, { state, portForward, probe }));
+      const tunnel = new Tunnel(options, { state, portForward, probe, engine });
+      engine.control({ kind: 'start' });
       return tunnel;
     } catch (error) {
       state.close();
@@ -75,58 +67,22 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     }
   }
 
-  private constructor(options: TunnelOptions, { crypto, state, configurations }: Opened) {
+  private constructor(options: TunnelOptions, { state, portForward, probe, engine }: Opened) {
     super();
-    const { wireguard } = options;
-    this.#configurations = configurations;
-    this.#crypto = crypto;
+    this.#configurations = configurationsOf(options);
     this.#state = state;
+    this.#portForward = portForward;
+    this.#probe = probe;
+    this.#engine = engine;
     this.#since = systemClock.wallMs();
-    this.#portForward = new PortForward(options.portForward, wireguard);
-    this.#probe = new Probe(options.probe, state);
-    this.#machine = new TunnelMachine(
-      {
-        ...machineConfiguration(wireguard),
-        fallbacks: (options.fallback ?? []).map(machineConfiguration),
-        crypto,
-        random: systemRandom,
-        timestamp: (configuration) => configurations[configuration]!.timestamps.next(),
-        lease: this.#portForward.lease,
-        guard: {
-          ...guardSettings(options.killswitch, wireguard),
-          onMismatch: this.#probe.onMismatch,
-          memory: restoreGuard(state.read('guard')),
-        },
-        ...(this.#probe.settings ? { probe: this.#probe.settings } : {}),
-      },
-      systemClock.now(),
-    );
-    const { policy } = this.#machine.guard;
+    const { policy } = engine.mirror;
     this.#told = policy.state;
     this.#reason = policy.reason;
-    const { allocate, release } = crypto;
-    const openUdpPort: OpenUdpPort = (options, handlers) => openDgramPort({ ...options, allocate, release }, handlers);
-    this.#engine = new InlineEngine({
-      machine: this.#machine,
-      clock: systemClock,
-      openUdpPort,
-      onTunnelEvent: (event) => this.#handleTunnelEvent(event),
-      onPortError: (error) => this.#link.handlePortError(error),
-    });
-    this.#link = new ServerLink({
-      machine: this.#machine,
-      engine: this.#engine,
-      configurations,
-      crypto,
-      clock: systemClock,
-      openUdpPort,
-      onFault: (code, message) => this.#fault(reason(code, message)),
-      onEndpoint: (endpoint) => this.#handleEndpoint(endpoint),
-    });
-    this.#sockets = new SocketLayer(this.#engine);
+    engine.onTunnelEvent = (event) => this.#handleEvent(event);
+    this.#sockets = new SocketLayer(engine);
     this.#portForward.attach({
       sockets: this.#sockets,
-      mutate: (change) => this.#engine.mutate((now) => this.#machine.mutateLease((lease) => change(lease, now), now)),
+      engine,
       onMapped: (port) => {
         this.emit('port.mapped', { port });
         this.#clients.handlePort(port);
@@ -145,18 +101,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       onResumed: (client, transfer) => this.emit('client.resumed', { client, transfer }),
       onPort: (client, port) => this.emit('client.port', { client, port }),
     });
-    this.#probe.attach({
-      sockets: this.#sockets,
-      prober: this.#machine.prober,
-      mutate: (change) =>
-        this.#engine.mutate((now) => this.#machine.mutateProber((prober) => change(prober, now), now)),
-      admission: {
-        admitSocket: (socket) => this.#engine.mutate(() => this.#machine.admitProbe(socket)),
-        admitQuery: (query) => this.#engine.mutate(() => this.#machine.admitProbeQuery(query)),
-      },
-      accept: () => this.#engine.mutate((now) => this.#machine.acceptExit(now)),
-      onProbe: (status) => this.emit('probe', status),
-    });
+    this.#probe.attach({ sockets: this.#sockets, engine, onProbe: (status) => this.emit('probe', status) });
     options.signal?.addEventListener('abort', () => void this.close(), { once: true, signal: this.#closing.signal });
   }
 
@@ -198,13 +143,8 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
    * handshake, for which `ready()` waits. There is no other way out: off never means past the tunnel.
    */
   async setEnabled(enabled: boolean): Promise<void> {
-    const switched = new Promise<void>((resolve) => {
-      this.#engine.mutate((now) => {
-        this.#machine.setEnabled(enabled, now);
-        resolve();
-      });
-    });
-    if (!this.#closing.signal.aborted) await switched;
+    this.#engine.control({ kind: 'set-enabled', enabled });
+    await this.#engine.settled();
   }
 
   /**
@@ -236,33 +176,32 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     const signals = options.signal ? [options.signal, this.#closing.signal] : [this.#closing.signal];
     for (;;) {
       for (const signal of signals) signal.throwIfAborted();
-      if (this.#machine.guard.policy.ready) return;
+      if (this.#engine.mirror.policy.ready) return;
       await nextState(this, signals);
     }
   }
 
   status(): StatusSnapshot {
     const now = systemClock.now();
-    const { host, guard, configuration } = this.#machine;
+    const { mirror } = this.#engine;
+    const { killswitch } = mirror.policy;
     return {
       version: VERSION,
-      enabled: !guard.policy.killswitch.reasons.includes('user'),
+      enabled: !killswitch.reasons.includes('user'),
       state: this.#told,
       since: new Date(this.#since).toISOString(),
-      reason: this.#reason ?? (this.#told === 'connected' ? this.#imperfection(now) : null),
-      tunnel: linkStatus(this.#machine, {
-        wireguard: this.#configurations[configuration]!.wireguard,
+      reason: this.#reason ?? (this.#told === 'connected' ? this.#imperfection(mirror) : null),
+      tunnel: linkStatus(mirror.link, {
+        wireguard: this.#configurations[mirror.configuration]!,
         endpoint: this.#endpoint,
         handshakes: this.#handshakes,
-        leaseDrops: this.#portForward.lease.drops,
-        crypto: this.#crypto.name,
         now,
       }),
-      killswitch: guard.policy.killswitch,
-      probe: this.#probe.status(now),
-      portForward: this.#portForward.status(now),
+      killswitch,
+      probe: this.#probe.status(mirror, now),
+      portForward: this.#portForward.status(mirror, now),
       clients: this.#clients.status(),
-      sockets: host.counts(),
+      sockets: mirror.sockets,
     };
   }
 
@@ -276,10 +215,8 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     this.#closing.abort(closed);
     this.#clients.close();
     this.#probe.close(closed);
-    this.#link.close();
     await Promise.all([this.#sockets.close(), this.#portForward.release()]);
     await this.#engine.close();
-    for (const timestamps of new Set(this.#configurations.map((each) => each.timestamps))) await timestamps.close();
     this.#state.close();
     this.#enter('disabled', null);
   }
@@ -288,21 +225,15 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     await this.close();
   }
 
-  #handleTunnelEvent(event: TunnelEvent): void {
+  #handleEvent(event: EngineEvent): void {
     switch (event.kind) {
-      case 'port-forward':
+      case 'lease':
         this.#portForward.handleEvent(event.event);
         return;
       case 'handshake':
         this.#handshakes++;
         this.#follow();
         this.emit('handshake', { endpoint: this.status().tunnel.endpoint ?? '', count: this.#handshakes });
-        return;
-      case 'handshake-failed':
-        if (event.reason === 'clock-implausible') this.#fault(this.#clockReason(), true);
-        return;
-      case 'reconnect':
-        this.#link.handle(event.output);
         return;
       case 'guard':
         this.#handleGuard(event.output);
@@ -313,7 +244,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       case 'clients':
         this.#clients.handleOrder(event.order);
         return;
-      case 'endpoint-changed':
+      case 'endpoint':
         this.#handleEndpoint(event.endpoint);
         return;
     }
@@ -327,17 +258,10 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   }
 
   /** What a connected tunnel lacks. */
-  #imperfection(now: Instant): Reason | null {
+  #imperfection(mirror: Mirror): Reason | null {
     const { problem } = this.#state;
-    if (problem) return reason(problem.code, problem.message);
-    return this.#portForward.reason(now) ?? this.#probe.reason(now);
-  }
-
-  #clockReason(): Reason {
-    const { code, message } =
-      this.#configurations[this.#machine.configuration]!.timestamps.problem ??
-      new SluiceError('ERR_CLOCK', 'This host’s date is implausible.');
-    return reason(code, message);
+    if (problem) return { code: problem.code, message: problem.message, hint: problem.hint };
+    return this.#portForward.reason(mirror) ?? this.#probe.reason(mirror);
   }
 
   #handleGuard(output: GuardOutput): void {
@@ -347,16 +271,9 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     else if (output.kind === 'policy') this.#follow();
   }
 
-  /** What keeps the tunnel from coming up; `helpless` if nothing will come of it before a person acts. */
-  #fault(why: Reason, helpless = false): void {
-    this.#engine.mutate((now) =>
-      this.#machine.mutateGuard((guard) => guard.handleFault({ ...why, helpless }, now), now),
-    );
-  }
-
   #follow(): void {
-    const { state, reason: why } = this.#machine.guard.policy;
-    this.#enter(state, why);
+    const { state, reason } = this.#engine.mirror.policy;
+    this.#enter(state, reason);
   }
 
   #enter(state: TunnelState, why: Reason | null): void {
@@ -369,13 +286,32 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
 }
 
 interface Opened {
-  readonly crypto: Crypto;
   readonly state: StateFolder;
-  readonly configurations: readonly Configuration[];
+  readonly portForward: PortForward;
+  readonly probe: Probe;
+  readonly engine: Engine;
 }
 
-function reason(code: ErrorCode, message: string): Reason {
-  return { code, message, hint: ERRORS[code] };
+/** What the engine is to be by all that is known now. */
+function describe(options: TunnelOptions, { state, portForward, probe }: Omit<Opened, 'engine'>): EngineDescription {
+  const { wireguard, stateDir, crypto, killswitch } = options;
+  const { description } = probe;
+  return {
+    configurations: configurationsOf(options),
+    ...(stateDir === undefined ? {} : { stateDir }),
+    ...(crypto === undefined ? {} : { crypto }),
+    guard: {
+      ...guardSettings(killswitch, wireguard),
+      onMismatch: probe.onMismatch,
+      memory: restoreGuard(state.read('guard')),
+    },
+    lease: portForward.lease,
+    ...(description ? { probe: description } : {}),
+  };
+}
+
+function configurationsOf({ wireguard, fallback = [] }: TunnelOptions): readonly WireGuardConfig[] {
+  return [wireguard, ...fallback];
 }
 
 /** Resolves with the next state, or when one of the signals aborts. */

@@ -31,6 +31,7 @@ export const ERRORS = {
   ERR_TORRENT: 'Check the magnet link or the .torrent file.',
   ERR_STORAGE: 'Check free space and permissions of the download folder.',
   ERR_DEMO: 'Try again on a quieter machine; if it happens again, please report it with everything above.',
+  ERR_ENGINE: 'It starts again by itself; if this lasts, please report it with the log.',
   ERR_CLOSED: 'Open a new tunnel.',
   ERR_API_LISTEN:
     'If it is a Sluice daemon, “sluice status” shows it; else name another address with --listen or SLUICE_API_LISTEN.',

@@ -19,6 +19,11 @@ export class Queue<T> {
     return true;
   }
 
+  /** The oldest item; `undefined` if the queue is empty. */
+  peek(): T | undefined {
+    return this.#items[this.#head];
+  }
+
   /** The oldest item, removed; `undefined` if the queue is empty. */
   shift(): T | undefined {
     if (this.#head === this.#items.length) return undefined;

@@ -1,0 +1,104 @@
+/**
+ * One direction between the two threads: a ring for bytes and what comes with every burst, a message port for the rest, and a bell that
+ * wakes the other side once for everything that it has not looked at yet.
+ */
+
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { Queue } from '../../core/base/queue.ts';
+import { type Downward, decode, encode, type Upward } from './codec.ts';
+import { RingReader, RingWriter } from './ring.ts';
+
+export interface LaneMemory {
+  readonly ring: SharedArrayBuffer;
+  readonly messages: MessagePort;
+}
+
+/** Longer chunks are cut, so that a piece of a large one finds room sooner. */
+const LONGEST_PIECE = 128 * 1024;
+
+type Message = Upward | Downward;
+
+/** The sender's end. What finds no room waits here, in order; datagrams do not. */
+export class Outbox {
+  readonly #ring: RingWriter;
+  readonly #messages: MessagePort;
+  readonly #wake: () => void;
+  readonly #onDrop: () => void;
+  readonly #longest: number;
+  /**
+   * Bounded by what may be under way: stream bytes by windows and credit, the rest by the number of sockets. Bytes are copies if their
+   * owner may reuse them.
+   */
+  readonly #waiting: Queue<Message> = new Queue();
+
+  constructor({ ring, messages }: LaneMemory, host: { readonly wake: () => void; readonly onDrop: () => void }) {
+    this.#ring = new RingWriter(ring);
+    this.#messages = messages;
+    this.#wake = host.wake;
+    this.#onDrop = host.onDrop;
+    this.#longest = Math.min(LONGEST_PIECE, this.#ring.longest);
+  }
+
+  /** Takes one message; `flush` shows it. */
+  send(message: Message): void {
+    if ((message.kind === 'tcp-data' || message.kind === 'tcp-write') && message.bytes.length > this.#longest) {
+      const { bytes } = message;
+      for (let at = 0; at < bytes.length; at += this.#longest)
+        this.#place({ ...message, bytes: bytes.subarray(at, at + this.#longest) });
+    } else this.#place(message);
+  }
+
+  /** Shows the other side what was sent, and wakes it. */
+  flush(): void {
+    if (this.#ring.publish()) this.#wake();
+  }
+
+  /** There may be room again. */
+  retry(): void {
+    for (let message = this.#waiting.peek(); message && this.#write(message); message = this.#waiting.peek())
+      this.#waiting.shift();
+    this.flush();
+  }
+
+  #place(message: Message): void {
+    if (this.#waiting.length === 0 && this.#write(message)) return;
+    if (message.kind === 'udp-datagram' || message.kind === 'udp-send') {
+      this.#onDrop();
+      return;
+    }
+    const owned = message.kind === 'tcp-write' ? { ...message, bytes: Uint8Array.from(message.bytes) } : message;
+    this.#waiting.push(owned);
+  }
+
+  #write(message: Message): boolean {
+    if (encode(this.#ring, message, this.#post)) return true;
+    this.#ring.starve();
+    // Room may have come between the two.
+    return encode(this.#ring, message, this.#post);
+  }
+
+  readonly #post = (message: Message): void => this.#messages.postMessage(message);
+}
+
+/** The receiver's end. */
+export class Inbox<Received extends Message> {
+  readonly #ring: RingReader;
+  readonly #messages: MessagePort;
+  /** The sender waits for room, and there is some. */
+  readonly #onRoom: () => void;
+
+  constructor({ ring, messages }: LaneMemory, onRoom: () => void) {
+    this.#ring = new RingReader(ring);
+    this.#messages = messages;
+    this.#onRoom = onRoom;
+  }
+
+  /** Hands over everything that was shown before the call. */
+  drain(take: (message: Received) => void): void {
+    const { tail } = this.#ring;
+    while (this.#ring.next(tail)) take(decode(this.#ring, this.#receive) as Received);
+    if (this.#ring.takeStarved()) this.#onRoom();
+  }
+
+  readonly #receive = (): unknown => receiveMessageOnPort(this.#messages)?.message;
+}
