@@ -1,6 +1,7 @@
 /**
- * Was the last reduction of the congestion window a mistake? Plainly, if what seemed lost arrived before it could be sent again. By DSACK (RFC 3708): every retransmission was reported as a duplicate.
- * By timestamps (Eifel, RFC 3522): the first acknowledgement after a retransmission echoes something sent before it.
+ * Was the last reduction of the congestion window a mistake? Plainly, if what seemed lost arrived before it could be sent again. By
+ * DSACK (RFC 3708): every retransmission was reported as a duplicate. By timestamps (Eifel, RFC 3522): the first acknowledgement
+ * after a retransmission echoes something sent before it, and before every other that is still on its way.
  */
 
 import { seqGt, seqLt } from './sequence.ts';
@@ -10,8 +11,13 @@ export class UndoDetector {
   /** Retransmissions that no duplicate report has called needless. */
   #unexplained = 0;
   #retransmitted = false;
-  /** When the first retransmission was sent, in the whole milliseconds of the timestamp clock. */
+  /**
+   * Retransmissions are on their way, of this repair or an earlier one: the first was sent at `#firstAt`, in the whole milliseconds of
+   * the timestamp clock, and they end at `#pendingTo`.
+   */
+  #pending = false;
   #firstAt = 0;
+  #pendingTo = 0;
   #advanced = false;
   /** What was retransmitted lies within. */
   #from = 0;
@@ -28,6 +34,8 @@ export class UndoDetector {
     this.#advanced = false;
     this.#over = false;
     this.#from = this.#to = una;
+    // What an earlier repair sent again moves SND.UNA too, and its echo says nothing about this one (RFC 3522 §3.2, step 4).
+    this.#pending = this.#pending && seqGt(this.#pendingTo, una);
   }
 
   /** The repair is over. Reports of duplicates take another round trip: until what is sent by now, up to `next`, is acknowledged. */
@@ -42,10 +50,12 @@ export class UndoDetector {
 
   /** A segment that ends at `end` was sent again. */
   onRetransmitted(end: number, now: number): void {
+    if (!this.#pending) this.#firstAt = Math.floor(now);
+    if (!this.#pending || seqGt(end, this.#pendingTo)) this.#pendingTo = end;
+    this.#pending = true;
     if (!this.#active || this.#over) return;
     if (seqGt(end, this.#to)) this.#to = end;
     this.#unexplained++;
-    if (!this.#retransmitted) this.#firstAt = Math.floor(now);
     this.#retransmitted = true;
   }
 

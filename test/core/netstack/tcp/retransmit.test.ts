@@ -300,6 +300,30 @@ describe('needless retransmissions', () => {
     expect(numbers(script)).toContain(1);
   });
 
+  it('are not taken for such when the echo is that of an earlier repair (RFC 3522 §3.2)', () => {
+    const sentAfter = (echo: number): number => {
+      const script = open({ ts: true });
+      const told = (t: number, segment: ScriptSegment, ts = 200): Script =>
+        script.inject(t, { ...segment, ts: [2000 + t, ts] });
+      write(script, 200, 200);
+      script.take();
+      // Segments 0 and 8 are lost, then 10, which was sent in the meantime and which the same repair sends again.
+      told(300, ack(0, [1, 8]));
+      told(305, ack(0, [1, 8], [9, 10]));
+      told(400, ack(8, [9, 10]), 300);
+      told(401, ack(8, [9, 10], [11, 13]), 300);
+      told(405, ack(10, [11, 13]), 305);
+      expect(numbers(script).filter((n) => [0, 8, 10].includes(n))).toEqual([0, 10, 8, 10]);
+      // The repair is over. Segment 14 is another loss, and then the repetition of 10 arrives.
+      told(420, ack(10, [15, 18], [11, 14]), 300);
+      expect(numbers(script)).toContain(14);
+      told(501, ack(14, [15, 18]), echo);
+      told(510, ack(14, [15, 19]), echo);
+      return numbers(script).length;
+    };
+    expect(sentAfter(401)).toBe(sentAfter(421));
+  });
+
   it('are found by the reports of duplicates, also after the recovery: the window is restored (RFC 3708)', () => {
     const windowAfter = (duplicates: number): number => {
       const script = open();
