@@ -146,7 +146,7 @@ export class Connection implements Timed {
 
   credit(bytes: number, now: Instant): void {
     const announce = this.receiver.credit(bytes, this.sender.recovery.rtt.smoothedMs, now);
-    if (this.receiver.starved) this.stack.reclaimWindows(now);
+    if (this.receiver.starved) this.stack.shareWindows(now);
     if (!announce || !this.row.receives) return;
     this.ackDue = true;
     this.stack.wantsOutput(this);

@@ -14,6 +14,8 @@ const FREE_PAGES = 256;
 export class MemoryBudget {
   readonly receiveLimit: number;
   readonly sendLimit: number;
+  /** The most that one receive window may grow to while the budget does not do for all. */
+  windowShare: number = Number.POSITIVE_INFINITY;
   /** Sum of the receive windows granted. */
   windows = 0;
   /** Bytes of pages that hold data out of order. */

@@ -30,7 +30,7 @@ export class Receiver {
   scale = 0;
   /** The largest payload we asked for. */
   mss = 536;
-  /** The window would have grown, but the budget is spent. */
+  /** The window should have grown further, but the budget is spent. */
   starved = false;
   /** The peer's FIN has been reached: `next` is behind it. */
   finished = false;
@@ -129,19 +129,25 @@ export class Receiver {
     const taken = Math.min(bytes, this.uncredited);
     this.uncredited -= taken;
     this.tuning.consumed(taken);
-    const wanted = Math.min(this.#limitMax, this.tuning.endRound(this.mss, fallbackRttMs, now));
-    if (wanted > this.limit) this.#grow(wanted - this.limit);
+    if (this.tuning.endRound(this.mss, fallbackRttMs, now)) this.#grow();
     const open = seqDiff(this.edge, this.next);
     return this.#growth() >= this.#worthwhile() && this.limit - this.uncredited >= 2 * open;
   }
 
+  /** The window that this connection has use for: its first size if nothing came for `idleMs`. */
+  demand(idleMs: number, now: Instant): number {
+    const wanted = this.tuning.idle(idleMs, now) ? 0 : Math.min(this.#limitMax, this.tuning.wanted);
+    return Math.max(this.#settings.receiveWindowStart, wanted);
+  }
+
   /**
-   * The budget is spent: the window goes back to `share`, or to its first size if nothing came for a while. What was promised stays
-   * promised; the edge only stops moving until the stream has caught up.
+   * The budget is spent: the window goes back to its share, or to what is of use. What was promised stays promised; the edge only
+   * stops moving until the stream has caught up.
    */
-  giveBack(share: number, idleMs: number, now: Instant): void {
-    const idle = this.tuning.idle(idleMs, now);
-    const limit = Math.max(this.#settings.receiveWindowStart, idle ? 0 : share);
+  giveBack(idleMs: number, now: Instant): void {
+    this.starved = false;
+    const share = Math.max(this.#settings.receiveWindowStart, this.#memory.windowShare);
+    const limit = Math.min(this.demand(idleMs, now), share);
     if (limit >= this.limit) return;
     this.#memory.windows -= this.limit - limit;
     this.limit = limit;
@@ -162,10 +168,11 @@ export class Receiver {
     this.delivery.discard();
   }
 
-  #grow(wanted: number): void {
-    const granted = this.#memory.growWindow(wanted);
-    this.limit += granted;
-    if (granted < wanted) this.starved = true;
+  #grow(): void {
+    const wanted = Math.min(this.#limitMax, this.tuning.wanted);
+    const target = Math.min(wanted, this.#memory.windowShare);
+    if (target > this.limit) this.limit += this.#memory.growWindow(target - this.limit);
+    this.starved = this.limit < wanted;
   }
 
   #growth(): number {

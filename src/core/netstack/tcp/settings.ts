@@ -3,7 +3,7 @@
 export interface TcpSettings {
   /** Receive window of a new connection, in bytes; it doubles per round trip while the reader keeps up. */
   readonly receiveWindowStart: number;
-  /** Largest receive window of one connection, in bytes: 16 MiB carries 1 Gbit/s over 130 ms. At most 1 GiB (RFC 7323 §2.3). */
+  /** Largest receive window of one connection, in bytes: 32 MiB carry 1 Gbit/s over 250 ms. At most 1 GiB (RFC 7323 §2.3). */
   readonly receiveWindowMax: number;
   /** All receive windows together, in bytes; also the bound of what is held out of order. */
   readonly receiveBudget: number;
@@ -44,10 +44,10 @@ const MIB = 1024 * KIB;
 
 export const DEFAULT_TCP_SETTINGS: TcpSettings = {
   receiveWindowStart: 64 * KIB,
-  receiveWindowMax: 16 * MIB,
+  receiveWindowMax: 32 * MIB,
   receiveBudget: 256 * MIB,
   sendBufferStart: 256 * KIB,
-  sendBufferMax: 16 * MIB,
+  sendBufferMax: 32 * MIB,
   sendBudget: 256 * MIB,
   outOfOrderRanges: 1024,
   maxConnections: 10_000,

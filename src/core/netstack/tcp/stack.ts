@@ -21,11 +21,7 @@ import { seqAdd } from './sequence.ts';
 import type { TcpSettings } from './settings.ts';
 import { TimeWaitTable } from './time-wait.ts';
 import { TimerHeap } from './timers.ts';
-
-/** Windows are given back at most this often. */
-const RECLAIM_INTERVAL_MS = 1000;
-/** A connection whose reader took nothing for so long is idle. */
-const IDLE_MS = 2000;
+import { WindowSharing } from './window-sharing.ts';
 
 export class Stack {
   readonly host: TcpHost;
@@ -39,7 +35,7 @@ export class Stack {
   readonly output: OutputQueue = new OutputQueue();
   readonly replies: Replies = new Replies();
   readonly sequences: SequenceSource;
-  #reclaimedAt = Number.NEGATIVE_INFINITY;
+  readonly #sharing: WindowSharing;
   #touched: Connection[] = [];
   #settling: Connection[] = [];
 
@@ -47,6 +43,7 @@ export class Stack {
     this.host = host;
     this.settings = settings;
     this.memory = new MemoryBudget(settings.receiveBudget, settings.sendBudget);
+    this.#sharing = new WindowSharing(this.memory);
     this.sequences = new SequenceSource(host.random);
     this.connections = new Connections(randomU32(host.random));
     this.timeWait = new TimeWaitTable(settings.timeWaitLimit, settings.timeWaitMs, randomU32(host.random), (hold) =>
@@ -71,14 +68,8 @@ export class Stack {
   }
 
   /** A window could not grow: those of idle connections shrink, and those above a fair share. */
-  reclaimWindows(now: Instant): void {
-    if (now - this.#reclaimedAt < RECLAIM_INTERVAL_MS) return;
-    this.#reclaimedAt = now;
-    const share = Math.floor(this.settings.receiveBudget / Math.max(1, this.connections.size));
-    for (const { receiver } of this.connections.values()) {
-      receiver.giveBack(share, IDLE_MS, now);
-      receiver.starved = false;
-    }
+  shareWindows(now: Instant): void {
+    this.#sharing.share(this.connections.values(), now);
   }
 
   /** Tells the embedder that the connection is established. */

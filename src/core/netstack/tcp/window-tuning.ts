@@ -17,6 +17,9 @@ export class WindowTuning {
   rttMs = 0;
   /** Bytes that arrived in order during the last whole round trip: how much the sender has in flight. */
   arrivedLastRound = 0;
+  /** The window that the last two round trips ask for, the larger of the two; 0 if none has ended. */
+  wanted = 0;
+  #wantedLastRound = 0;
   #roundStart: Instant;
   #arrived = 0;
   #consumed = 0;
@@ -60,11 +63,11 @@ export class WindowTuning {
     this.#windowEdge = rightEdge;
   }
 
-  /** The window that the last round trip asks for, or 0 if no round trip has ended. `fallbackRttMs` serves until one was measured. */
-  endRound(mss: number, fallbackRttMs: number, now: Instant): number {
+  /** True if a round trip has ended, and `wanted` is new. `fallbackRttMs` serves until one was measured. */
+  endRound(mss: number, fallbackRttMs: number, now: Instant): boolean {
     const rtt = this.rttMs || fallbackRttMs;
     const elapsed = elapsedMs(this.#roundStart, now);
-    if (rtt === 0 || elapsed < rtt) return 0;
+    if (rtt === 0 || elapsed < rtt) return false;
     // A round may end late, since it ends with an arrival: what counts is bytes per round trip.
     const share = Math.min(1, rtt / elapsed);
     const consumed = elapsed < 2 * rtt ? this.#consumed : this.#consumed * share;
@@ -76,7 +79,9 @@ export class WindowTuning {
     this.#roundStart = now;
     let wanted = 2 * consumed + SPARE_SEGMENTS * mss;
     if (before > 0 && consumed > before) wanted *= Math.min(MAX_STEP, consumed / before);
-    return Math.floor(wanted);
+    this.wanted = Math.floor(Math.max(wanted, this.#wantedLastRound));
+    this.#wantedLastRound = wanted;
+    return true;
   }
 
   #sample(rttMs: number): void {
