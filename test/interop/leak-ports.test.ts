@@ -151,7 +151,8 @@ describe.each(ROUNDS)('the forwarded port and the LAN%s', (_, round) => {
       'the loss was not noticed',
       4 * LEASE_SECONDS * 1_000,
     );
-    expect(dial(second)).not.toBe('open');
+    // The gateway ends each of its leases by its own clock and when it looks; ours ends with the earliest of them.
+    await eventually(async () => (dial(second) === 'open' ? undefined : true), 'the port is still open', 2_000);
     await client.agent.call('announce');
     await sleep(2_000);
     const stale = watch.announces().filter(({ atMs, port, event }) => {
