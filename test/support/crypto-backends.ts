@@ -4,8 +4,9 @@ import type { AeadKey, Crypto } from '../../src/core/base/crypto.ts';
 import { nobleCrypto } from '../../src/node/crypto/noble.ts';
 import { nodeCrypto } from '../../src/node/crypto/node.ts';
 import { loadSodium } from '../../src/node/crypto/sodium.ts';
+import { loadWasm } from '../../src/node/crypto/wasm.ts';
 
-export const backends: readonly Crypto[] = [nobleCrypto, nodeCrypto, ...(await sodium())];
+export const backends: readonly Crypto[] = [nobleCrypto, nodeCrypto, ...(await sodium()), loadWasm()];
 
 async function sodium(): Promise<Crypto[]> {
   try {

@@ -6,9 +6,10 @@ import { nobleCrypto } from './noble.ts';
 import { nodeCrypto } from './node.ts';
 import { selfTest } from './self-test.ts';
 import { loadSodium } from './sodium.ts';
+import { loadWasm } from './wasm.ts';
 
 /** Fastest first, as measured (docs/benchmarks.md). */
-export const CRYPTO_NAMES = ['sodium', 'node', 'noble'] as const;
+export const CRYPTO_NAMES = ['wasm', 'sodium', 'node', 'noble'] as const;
 export type CryptoName = (typeof CRYPTO_NAMES)[number];
 
 export interface SelectCryptoOptions {
@@ -27,7 +28,7 @@ export interface SkippedCrypto {
 
 type Loaders = Readonly<Record<CryptoName, () => Crypto | Promise<Crypto>>>;
 
-const LOADERS: Loaders = { sodium: loadSodium, node: () => nodeCrypto, noble: () => nobleCrypto };
+const LOADERS: Loaders = { wasm: loadWasm, sodium: loadSodium, node: () => nodeCrypto, noble: () => nobleCrypto };
 
 /**
  * The backend to use. Throws RangeError for an unknown `prefer`, `ERR_CONFIG_VALUE` for an unknown SLUICE_CRYPTO, and

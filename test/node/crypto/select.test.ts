@@ -79,19 +79,25 @@ describe('crypto self-test', () => {
 });
 
 describe('crypto selection', () => {
-  it('takes the first in order of speed: sodium, node, noble', async () => {
+  it('takes the first in order of speed: wasm, sodium, node, noble', async () => {
     const fake = { ...nobleCrypto, name: 'sodium' };
-    const loaders = { sodium: () => fake, node: () => nodeCrypto, noble: () => nobleCrypto };
+    const loaders = { wasm: absent, sodium: () => fake, node: () => nodeCrypto, noble: () => nobleCrypto };
     expect((await selectFrom(loaders, {})).name).toBe('sodium');
-    expect((await selectCrypto()).name).toBe(backends.at(-1)!.name);
+    expect((await selectCrypto()).name).toBe('wasm');
   });
 
   it('passes over an absent backend and one that fails its self-test, and reports both', async () => {
     const skipped: SkippedCrypto[] = [];
-    const loaders = { sodium: absent, node: () => broken['accepts every tag']!, noble: () => nobleCrypto };
+    const loaders = {
+      wasm: absent,
+      sodium: absent,
+      node: () => broken['accepts every tag']!,
+      noble: () => nobleCrypto,
+    };
     const crypto = await selectFrom(loaders, { onSkipped: (one) => skipped.push(one) });
     expect(crypto.name).toBe('noble');
     expect(skipped).toEqual([
+      { name: 'wasm', reason: 'absent', message: 'Cannot find package' },
       { name: 'sodium', reason: 'absent', message: 'Cannot find package' },
       { name: 'node', reason: 'self-test-failed', message: expect.stringContaining('forged') },
     ]);
@@ -104,7 +110,7 @@ describe('crypto selection', () => {
   });
 
   it('fails rather than take another than the one asked for', async () => {
-    const loaders = { sodium: absent, node: () => nodeCrypto, noble: () => nobleCrypto };
+    const loaders = { wasm: absent, sodium: absent, node: () => nodeCrypto, noble: () => nobleCrypto };
     await expect(selectFrom(loaders, { prefer: 'sodium' })).rejects.toMatchObject({ code: 'ERR_CRYPTO_SELF_TEST' });
     await expect(selectFrom(loaders, {}, 'sodium')).rejects.toMatchObject({ code: 'ERR_CRYPTO_SELF_TEST' });
   });
