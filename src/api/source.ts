@@ -12,6 +12,7 @@ const EVENTS: Readonly<Record<keyof TunnelEvents, true>> = {
   state: true,
   handshake: true,
   'endpoint.changed': true,
+  'mtu.changed': true,
   'killswitch.engaged': true,
   'killswitch.released': true,
   probe: true,

@@ -14,6 +14,9 @@ export function narrate(source: ApiSource, log: Logger): void {
   });
   source.on('handshake', (facts) => log.debug(facts, 'Handshake.'));
   source.on('endpoint.changed', ({ endpoint }) => log.debug({ endpoint }, 'The server is tried at this address.'));
+  source.on('mtu.changed', ({ mtu }) =>
+    log.info({ mtu }, `The line outside carries tunnel packets of up to ${mtu} bytes; transfers are cut to that.`),
+  );
   source.on('killswitch.engaged', ({ reasons }) => log.warn({ reasons }, 'The killswitch is engaged.'));
   source.on('killswitch.released', () => log.info('The killswitch is released.'));
   source.on('probe', ({ verdict, ipv4, ipv6 }) => {

@@ -59,10 +59,11 @@ export class EngineLoop {
     const port = await openPorts(
       openUdpPort,
       remotes,
-      { mtu: machine.mtu, ...bind },
+      { mtu: machine.largestMtu, ...bind },
       {
         onBurst: (burst) => this.#driver.handleBurst(burst),
         onDrain: () => this.#driver.handleDrain(),
+        onTooLong: () => this.mutate((now) => machine.handleTooLong(now)),
         onError: (error) => {
           if (port === this.#port) onPortError(error);
         },

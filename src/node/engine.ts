@@ -79,6 +79,8 @@ export type EngineEvent =
   | { readonly kind: 'handshake' }
   /** The server is tried, or found, at this address now. */
   | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
+  /** The largest packet that the tunnel carries, which is another one than before. */
+  | { readonly kind: 'mtu'; readonly mtu: number }
   | { readonly kind: 'guard'; readonly output: GuardOutput }
   | { readonly kind: 'lease'; readonly event: LeaseEvent }
   | { readonly kind: 'probe'; readonly event: ProbeEvent }

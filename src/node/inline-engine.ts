@@ -159,6 +159,7 @@ export class InlineEngine implements Engine {
       case 'probe':
         this.#handleProbe(event.event);
         return;
+      case 'mtu':
       case 'guard':
       case 'clients':
         this.onTunnelEvent(event);

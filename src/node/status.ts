@@ -33,6 +33,7 @@ export interface TunnelStatus {
   readonly endpoint: string | null;
   readonly addresses: readonly string[];
   readonly dns: readonly string[];
+  /** The largest packet that the tunnel carries, in bytes: that of the `.conf`, or less if the line outside was found to carry less. */
   readonly mtu: number;
   /** Handshakes completed since the tunnel was opened. */
   readonly handshakes: number;

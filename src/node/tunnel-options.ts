@@ -40,6 +40,8 @@ export interface TunnelEvents {
   handshake: [{ readonly endpoint: string; readonly count: number }];
   /** The server is tried, or found, at this address now. */
   'endpoint.changed': [{ readonly endpoint: string }];
+  /** The path outside was found to carry packets of this size at most, in bytes, which is less or more than before. */
+  'mtu.changed': [{ readonly mtu: number }];
   /** Traffic is held back, for one more reason than before; `reasons` are all. */
   'killswitch.engaged': [{ readonly reasons: readonly GuardReason[] }];
   'killswitch.released': [];

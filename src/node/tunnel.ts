@@ -244,6 +244,9 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       case 'clients':
         this.#clients.handleOrder(event.order);
         return;
+      case 'mtu':
+        this.emit('mtu.changed', { mtu: event.mtu });
+        return;
       case 'endpoint':
         this.#handleEndpoint(event.endpoint);
         return;

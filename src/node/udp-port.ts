@@ -24,6 +24,8 @@ export interface UdpPortHandlers {
   /** Datagrams, to be taken before it returns; the memory may be overwritten, and is reused after. */
   onBurst(burst: Burst): void;
   onDrain(): void;
+  /** The system has learnt that the path carries less than was sent (EMSGSIZE); where it can, it sends in fragments from now on. */
+  onTooLong?(): void;
   /** The port carries nothing any more (its address or interface went away): open another. Once until a datagram is sent again. */
   onError(error: Error): void;
 }
@@ -222,8 +224,10 @@ class DgramPort implements UdpPort {
   }
 
   #handleError(error: Error): void {
-    if (SOFT_ERRORS.has((error as NodeJS.ErrnoException).code ?? '')) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (SOFT_ERRORS.has(code)) {
       this.counters.softErrors++;
+      if (code === 'EMSGSIZE' && !this.#closed) this.#handlers.onTooLong?.();
       return;
     }
     if (this.#failed || this.#closed) return;

@@ -27,6 +27,8 @@ export class Faults {
   /** One way, in bits per second, with a queue of `queueMs`; 0 is no limit. */
   bitsPerSecond = 0;
   queueMs = 200;
+  /** The largest IP packet that the line carries, in bytes; datagrams that do not fit vanish without a word. 0 is no limit. */
+  mtu = 0;
 
   /** Every fault off. What is still on its way arrives at its time. */
   clear(): void {
@@ -34,8 +36,8 @@ export class Faults {
   }
 
   get any(): boolean {
-    const { silent, delayMs, jitterMs, loss, reorder, duplicate, corrupt, bitsPerSecond } = this;
-    return silent || delayMs + jitterMs + loss + reorder + duplicate + corrupt + bitsPerSecond > 0;
+    const { silent, delayMs, jitterMs, loss, reorder, duplicate, corrupt, bitsPerSecond, mtu } = this;
+    return silent || delayMs + jitterMs + loss + reorder + duplicate + corrupt + bitsPerSecond + mtu > 0;
   }
 }
 
@@ -47,6 +49,8 @@ export interface LinkCounts {
   corrupted: number;
   /** Dropped since more datagrams were on their way than the link holds, or by the queue of `bitsPerSecond`. */
   overflowed: number;
+  /** Larger than `mtu`. */
+  tooLarge: number;
 }
 
 export interface Travelling {
@@ -59,7 +63,15 @@ const CAPACITY = 32_768;
 
 /** One direction of the line. */
 export class Link {
-  readonly counts: LinkCounts = { passed: 0, lost: 0, duplicated: 0, reordered: 0, corrupted: 0, overflowed: 0 };
+  readonly counts: LinkCounts = {
+    passed: 0,
+    lost: 0,
+    duplicated: 0,
+    reordered: 0,
+    corrupted: 0,
+    overflowed: 0,
+    tooLarge: 0,
+  };
   readonly #faults: Faults;
   readonly #random: Random;
   readonly #travelling: DelayQueue<Travelling> = new DelayQueue();
@@ -80,7 +92,11 @@ export class Link {
 
   /** Takes a copy of one datagram. */
   offer(datagram: Uint8Array, endpoint: Endpoint | undefined, now: Instant): void {
-    const { silent, loss, duplicate } = this.#faults;
+    const { silent, loss, duplicate, mtu } = this.#faults;
+    if (mtu > 0 && outerLength(datagram, endpoint) > mtu) {
+      this.counts.tooLarge++;
+      return;
+    }
     if (silent || this.#draw(loss)) {
       this.counts.lost++;
       return;
@@ -139,4 +155,9 @@ export class Link {
   #draw(probability: number): boolean {
     return probability > 0 && randomUnit(this.#random) < probability;
   }
+}
+
+/** With its IP and UDP headers. */
+function outerLength(datagram: Uint8Array, endpoint: Endpoint | undefined): number {
+  return datagram.length + (endpoint?.address.family === 6 ? 48 : 28);
 }

@@ -245,6 +245,8 @@ export class World {
   readonly hosts: Host[] = [];
   /** Everything that was on the wire, as text: for comparing two runs. */
   readonly wire: string[] = [];
+  /** Which datagrams of so many bytes the line carries; all. */
+  carries: (bytes: number, towards: 'server' | 'client') => boolean = () => true;
   /** Run whenever events have been collected. */
   readonly onTurn: (() => void)[] = [];
   #ticks = 0;
@@ -324,6 +326,7 @@ export class World {
   #toServer(client: Client, burst: Burst): void {
     const arriving = new Burst();
     for (let i = 0; i < burst.count; i++) {
+      if (!this.carries(burst.lengths[i]!, 'server')) continue;
       arriving.append(burst.datagram(i), client.endpoint);
       this.wire.push(`${this.now} > ${fingerprint(burst.datagram(i))}`);
     }
@@ -332,6 +335,7 @@ export class World {
 
   #toClients(burst: Burst): void {
     for (let i = 0; i < burst.count; i++) {
+      if (!this.carries(burst.lengths[i]!, 'client')) continue;
       const to = formatEndpoint(burst.endpoints[i]!);
       this.wire.push(`${this.now} < ${fingerprint(burst.datagram(i))}`);
       const client = this.clients.find(({ endpoint }) => formatEndpoint(endpoint) === to);

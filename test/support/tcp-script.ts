@@ -127,6 +127,7 @@ export class Script implements TcpHost {
   lowerMtu(_remote: IpAddress, mtu: number): void {
     this.lowered.push(mtu);
   }
+  suspectBlackHole(): void {}
 
   get time(): Instant {
     return instant(this.now);

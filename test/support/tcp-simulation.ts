@@ -92,6 +92,7 @@ export class Host implements TcpHost {
   lowerMtu(_remote: IpAddress, mtu: number): void {
     this.mtu = mtu;
   }
+  suspectBlackHole(): void {}
   nextSocket(): number {
     return ++this.#lastSocket;
   }

@@ -7,6 +7,7 @@ import type { GuardSettings } from '../../src/core/guard/guard.ts';
 import type { SocketEvent } from '../../src/core/netstack/messages.ts';
 import type { TunnelEvent, TunnelMachineOptions } from '../../src/core/tunnel/messages.ts';
 import { TunnelMachine } from '../../src/core/tunnel/tunnel-machine.ts';
+import { PROTOCOL_ICMP } from '../../src/core/wire/ip.ts';
 import { tai64n } from '../../src/core/wireguard/timestamps.ts';
 import { nodeCrypto } from '../../src/node/crypto/node.ts';
 import { SeededRandom } from './seeded-random.ts';
@@ -14,6 +15,7 @@ import { A_OUTER, B_OUTER, End, net } from './wireguard-ends.ts';
 
 export const REMOTE = { address: ip('203.0.113.80'), port: 6881 };
 export const PROBE = { address: ip('203.0.113.90'), port: 443 };
+const ECHO_REQUEST = 8;
 export const DNS = ip('10.66.0.53');
 
 /** A client tunnel in virtual time and a server that decrypts and keeps what comes; `silent` cuts the line. */
@@ -102,10 +104,11 @@ export class TunnelWorld {
     this.turn();
   }
 
-  /** Where the inner packets that reached the server since the last call went, `address:port`. */
+  /** Where the inner packets that reached the server since the last call went, `address:port`; but for those that try the path. */
   arrived(): string[] {
     return this.server.inbox
       .splice(0)
+      .filter((packet) => packet[9] !== PROTOCOL_ICMP || packet[20] !== ECHO_REQUEST)
       .map((packet) => `${formatIp({ family: 4, bytes: packet.slice(16, 20) })}:${u16be(packet, 22)}`);
   }
 

@@ -1,20 +1,22 @@
 /**
- * The stack's side of ICMP and ICMPv6: answers echo requests, tells that a UDP port is closed, and finds out whom an error that
- * arrives is about. All it sends is limited in rate, so that nobody can use us to flood a third party.
+ * The stack's side of ICMP and ICMPv6: answers echo requests and makes some of its own, tells that a UDP port is closed, and finds out
+ * whom an error that arrives is about. What it sends unasked is limited in rate, so that nobody can use us to flood a third party.
  */
 
 import type { IpAddress } from '../base/address.ts';
 import { ipFromBytes } from '../base/address.ts';
-import { u16be, u32be } from '../base/bytes.ts';
+import { setU32be, u16be, u32be } from '../base/bytes.ts';
 import type { Instant } from '../base/instant.ts';
 import { Queue } from '../base/queue.ts';
 import {
   checkIcmp,
   ICMP_HEADER_LENGTH,
   type IcmpKind,
+  icmpEchoIds,
   icmpKind,
   icmpMtu,
   writeEchoReply,
+  writeEchoRequest,
   writePortUnreachable,
 } from '../wire/icmp.ts';
 import { type IpHeader, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ip.ts';
@@ -48,12 +50,31 @@ export interface IcmpError {
   readonly mtu: number;
 }
 
+/** An answer to an echo request. */
+export interface EchoReply {
+  readonly from: IpAddress;
+  /** Identifier and sequence number, as in `EchoRequest`. */
+  readonly ids: number;
+  /** Of the whole IP packet, in bytes. */
+  readonly length: number;
+}
+
+export interface EchoRequest {
+  readonly to: IpAddress;
+  /** Identifier in the upper 16 bits, sequence number in the lower. */
+  readonly ids: number;
+  /** Of the whole IP packet, in bytes; it may be more than the MTU, to find out whether that arrives. */
+  readonly length: number;
+}
+
 export interface IcmpHost {
   readonly addresses: LocalAddresses;
   /** Of the tunnel, in bytes. */
   readonly mtu: number;
   count(reason: NetstackDrop): void;
   handleIcmpError(error: IcmpError, now: Instant): void;
+  /** False if nobody has asked. */
+  handleEchoReply(reply: EchoReply, now: Instant): boolean;
 }
 
 export class Icmp {
@@ -89,6 +110,17 @@ export class Icmp {
     if (drop) this.#host.count(drop);
   }
 
+  /** Queues an echo request, dropped and counted if too many wait. */
+  ping({ to, ids, length }: EchoRequest, source: IpAddress): void {
+    const packet = new Uint8Array(length);
+    const message = length - ipHeaderLength(to.family);
+    const protocol = to.family === 4 ? PROTOCOL_ICMP : PROTOCOL_ICMPV6;
+    const at = writeIpHeader(packet, 0, message, protocol, source.bytes, to.bytes);
+    setU32be(packet, at + 4, ids);
+    writeEchoRequest(packet, at, message, source.bytes, to.bytes);
+    if (!this.#outgoing.push(packet)) this.#host.count('icmp-transmit-queue-full');
+  }
+
   /** Writes the next packet at `offset` and returns its length; 0 if none waits. */
   nextPacket(buffer: Uint8Array, offset: number): number {
     const packet = this.#outgoing.shift();
@@ -114,6 +146,7 @@ export class Icmp {
         return undefined;
       }
       case 'echo-reply':
+        return this.#host.handleEchoReply(echoReply(bytes, ip), now) ? undefined : 'icmp-type-unknown';
       case 'other-error':
       case 'other':
         return 'icmp-type-unknown';
@@ -179,4 +212,9 @@ export class Icmp {
       mtu: icmpMtu(bytes, ip.payloadOffset, family),
     };
   }
+}
+
+function echoReply(bytes: Uint8Array, { family, sourceOffset, payloadOffset, payloadLength }: IpHeader): EchoReply {
+  const from = ipFromBytes(bytes.slice(sourceOffset, sourceOffset + (family === 4 ? 4 : 16)));
+  return { from, ids: icmpEchoIds(bytes, payloadOffset), length: ipHeaderLength(family) + payloadLength };
 }

@@ -13,7 +13,7 @@ import { Queue } from '../base/queue.ts';
 import { ipHeader, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ip.ts';
 import { parseIpPacket } from '../wire/ip-packet.ts';
 import type { NetstackDrop } from './drops.ts';
-import { Icmp, type IcmpError, type IcmpHost } from './icmp.ts';
+import { type EchoReply, type EchoRequest, Icmp, type IcmpError, type IcmpHost } from './icmp.ts';
 import { isUnicast, isUnspecified, LocalAddresses } from './local-addresses.ts';
 import type {
   Resolve,
@@ -63,7 +63,12 @@ export interface SocketCounts {
 
 const DEFAULT_LIMITS: NetstackLimits = { udpSockets: 4096, udpTransmitQueue: 1024, eventQueue: 4096, tcp: {} };
 
+/** Takes the answer to an echo request. False if it does not know of one. */
+export type EchoHandler = (reply: EchoReply, now: Instant) => boolean;
+
 export class Netstack {
+  /** Whom answers to `ping` go to, within the call that brings them. */
+  onEchoReply: EchoHandler = () => false;
   readonly drops: DropCounter<NetstackDrop> = new DropCounter();
   readonly #addresses: LocalAddresses;
   readonly #pathMtu: PathMtu;
@@ -77,6 +82,7 @@ export class Netstack {
   readonly #ip = ipHeader();
   /** Of the call that is going on, for what the transports ask in between. */
   #now: Instant;
+  #blackHoleSuspected = false;
   /** Whose turn it is to send; the two sides alternate so that neither starves the other. */
   #tcpTurn = false;
 
@@ -165,9 +171,23 @@ export class Netstack {
     return { tcp: connections, udp: this.#udp.count, listening };
   }
 
+  /** Sends an echo request, unless the stack has no address to send it from. */
+  ping(request: EchoRequest, now: Instant): void {
+    this.#now = now;
+    const source = this.#addresses.sourceFor(request.to);
+    if (source) this.#icmp.ping(request, source);
+  }
+
   /** The tunnel's MTU changed. Open connections follow with their next segment. */
   setMtu(mtu: number): void {
     this.#pathMtu.setTunnelMtu(mtu);
+  }
+
+  /** Whether a connection's large segments got no answer since the last call. */
+  takeSuspicion(): boolean {
+    const suspected = this.#blackHoleSuspected;
+    this.#blackHoleSuspected = false;
+    return suspected;
   }
 
   /** The largest packet for `remote` as far as is known. */
@@ -254,7 +274,11 @@ export class Netstack {
       localAddressFor: (remote: IpAddress) => stack.#addresses.sourceFor(remote),
       mtuFor: (remote: IpAddress): number => stack.#pathMtu.mtuFor(remote, stack.#now),
       lowerMtu: (remote: IpAddress, mtu: number): void => void stack.#pathMtu.lower(remote, mtu, stack.#now),
+      suspectBlackHole: (): void => {
+        stack.#blackHoleSuspected = true;
+      },
       handleIcmpError: (error: IcmpError, now: Instant): void => stack.#handleIcmpError(error, now),
+      handleEchoReply: (reply: EchoReply, now: Instant): boolean => stack.onEchoReply(reply, now),
     };
   }
 }

@@ -41,7 +41,15 @@ export type TunnelEvent =
   | GuardTunnelEvent
   | ReconnectTunnelEvent
   | ProbeTunnelEvent
+  | MtuTunnelEvent
   | ClientsTunnelEvent;
+
+/** The path outside carries less than was thought, or more. */
+export interface MtuTunnelEvent {
+  readonly kind: 'mtu';
+  /** The largest packet that the tunnel carries now, in bytes. */
+  readonly mtu: number;
+}
 
 /** For the shell to carry out: names are its to look up, and sockets its to open. */
 export interface ReconnectTunnelEvent {

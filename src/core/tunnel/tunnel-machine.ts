@@ -20,6 +20,7 @@ import { ClientsOrder } from './clients-order.ts';
 import { Gate, type GateDrop } from './gate.ts';
 import { LeaseSocket } from './lease-socket.ts';
 import type { TunnelConfiguration, TunnelEvent, TunnelMachineOptions } from './messages.ts';
+import { OuterPath } from './outer-path.ts';
 import { Search } from './search.ts';
 import { VirtualHost } from './virtual-host.ts';
 
@@ -38,6 +39,7 @@ export class TunnelMachine {
   readonly prober: Prober | undefined;
   readonly #configurations: readonly TunnelConfiguration[];
   readonly #gate: Gate;
+  readonly #outerPath: OuterPath;
   readonly #search: Search;
   readonly #clients: ClientsOrder = new ClientsOrder();
   readonly #unansweredAfterMs: number;
@@ -62,6 +64,7 @@ export class TunnelMachine {
       now,
     );
     this.host = new VirtualHost({ addresses, mtu, random, dnsServers }, now);
+    this.#outerPath = new OuterPath(this.host, options, random, now);
     this.guard = new Guard(options.guard);
     this.#gate = new Gate({ count: (reason) => this.drops.count(reason), dnsServers });
     this.#search = new Search({
@@ -86,8 +89,9 @@ export class TunnelMachine {
     return this.#peers;
   }
 
+  /** The largest packet that the tunnel carries: what the configuration says, or less if the path outside is known to carry less. */
   get mtu(): number {
-    return this.#configurations[this.#configuration]!.mtu;
+    return this.#outerPath.mtu;
   }
 
   /** Of all configurations: what the UDP port must have room for. */
@@ -110,6 +114,7 @@ export class TunnelMachine {
   /** The host's addresses or routes changed, or it woke from sleep. */
   handleNetworkChange(now: Instant): void {
     this.device.networkChanged(now);
+    this.#outerPath.handleMove();
     this.#search.handleNetworkChange(now);
     this.#settleSearch(now);
     this.#drainDevice(now);
@@ -119,6 +124,7 @@ export class TunnelMachine {
   handleBurst(burst: Burst, now: Instant): void {
     this.device.handleBurst(burst, now, this.host);
     this.host.endBurst(now);
+    this.#outerPath.handleBurst(now);
     this.#drainDevice(now);
     this.#followLink(now);
     this.#settleLease(now);
@@ -168,12 +174,19 @@ export class TunnelMachine {
     this.mutateGuard((guard) => guard.accept(now), now);
   }
 
+  /** The system refused a datagram as too long for the path outside (EMSGSIZE). */
+  handleTooLong(now: Instant): void {
+    this.#outerPath.handleTooLong(now);
+    this.#settlePath(now);
+  }
+
   /** The server's address became known or changed; a handshake starts. */
   setEndpoint(peer: Peer, endpoint: NonNullable<PeerOptions['endpoint']>, now: Instant): void {
     // A keepalive begins when the endpoint is known: before that it could only fail.
     const { peers } = this.#configurations[this.#configuration]!;
     const { persistentKeepaliveSeconds = 0 } = peers[this.#peers.indexOf(peer)] ?? {};
     this.device.updatePeer(peer, { endpoint, persistentKeepaliveSeconds }, now);
+    this.#outerPath.handleMove();
     this.device.initiate(peer, now);
     this.#drainDevice(now);
   }
@@ -185,6 +198,8 @@ export class TunnelMachine {
     this.guard.handleTimeout(now);
     this.#followLink(now);
     this.#gate.handleTimeout(now);
+    this.#outerPath.handleTimeout(now);
+    this.#settlePath(now);
     this.#lease?.handleTimeout(now);
     this.#settleLease(now);
     this.#search.handleTimeout(now);
@@ -194,7 +209,10 @@ export class TunnelMachine {
 
   nextTimeout(): Instant | undefined {
     const link = earliest(this.device.nextTimeout(), this.guard.nextTimeout());
-    const sockets = earliest(this.host.nextTimeout(), this.#gate.nextTimeout());
+    const sockets = earliest(
+      earliest(this.host.nextTimeout(), this.#gate.nextTimeout()),
+      this.#outerPath.nextTimeout(),
+    );
     const search = earliest(this.#search.nextTimeout(), this.#clients.nextTimeout());
     const exit = earliest(this.#lease?.nextTimeout(), this.prober?.nextTimeout());
     return earliest(earliest(link, sockets), earliest(search, exit));
@@ -283,6 +301,8 @@ export class TunnelMachine {
     const { flow } = this.guard.policy;
     const before = this.#gate.flow;
     if (flow !== before) this.#gate.setFlow(flow, (command) => this.host.handleCommand(command, now));
+    this.#outerPath.handleFlow(flow, now);
+    this.#settlePath(now);
     // Through the leak nobody could be asked for a port. Before the order: then the resume waits for the answer.
     if (before === 'probe' && flow === 'open') this.#lease?.handleHandshake(now);
     for (let output = this.guard.nextOutput(); output; output = this.guard.nextOutput())
@@ -299,6 +319,8 @@ export class TunnelMachine {
     this.guard.handleSharedKey(this.#search.sharedKey, now);
     this.guard.handleHandshake(now);
     this.#settleSearch(now);
+    this.#outerPath.handleHandshake(now);
+    this.#settlePath(now);
   }
 
   #settleSearch(now: Instant): void {
@@ -311,6 +333,11 @@ export class TunnelMachine {
       this.#events.push({ kind: 'reconnect', output });
     }
     this.#tellGuard(now);
+  }
+
+  #settlePath(now: Instant): void {
+    const mtu = this.#outerPath.settle(now);
+    if (mtu !== undefined) this.#events.push({ kind: 'mtu', mtu });
   }
 
   /** A tunnel never gives up: after a series of initiations in vain comes the next. */
@@ -326,12 +353,14 @@ export class TunnelMachine {
   #configure(index: number, now: Instant): void {
     if (index === this.#configuration) return;
     this.#configuration = index;
-    const { privateKey, addresses, dnsServers, mtu } = this.#configurations[index]!;
+    const configuration = this.#configurations[index]!;
+    const { privateKey, addresses, dnsServers } = configuration;
     for (const peer of this.#peers) this.device.removePeer(peer, now);
     this.device.setPrivateKey(privateKey, now);
     this.#addPeers(now);
     this.host.readdress({ addresses, dnsServers }, 'ECONNRESET', now);
-    this.host.setMtu(mtu);
+    this.#outerPath.configure(configuration);
+    this.#settlePath(now);
     this.#gate.setDnsServers(dnsServers);
     this.mutateLease((lease) => lease.restart(now), now);
     this.mutateProber((prober) => prober.handleServer(this.#probed), now);

@@ -14,8 +14,15 @@ import { Queue } from '../base/queue.ts';
 import type { ExchangeId, ResolverOutput } from '../dns/messages.ts';
 import { Resolver } from '../dns/resolver.ts';
 import type { NetstackDrop } from '../netstack/drops.ts';
+import type { EchoRequest } from '../netstack/icmp.ts';
 import type { SocketCommand, SocketErrorCode, SocketEvent, SocketId } from '../netstack/messages.ts';
-import { Netstack, type NetstackCommand, type NetstackLimits, type SocketCounts } from '../netstack/netstack.ts';
+import {
+  type EchoHandler,
+  Netstack,
+  type NetstackCommand,
+  type NetstackLimits,
+  type SocketCounts,
+} from '../netstack/netstack.ts';
 import { DNS_PORT } from '../wire/dns.ts';
 
 export interface HostAddresses {
@@ -51,6 +58,7 @@ export class VirtualHost {
   /** Events already taken from the stack while the resolver's were sorted out. */
   readonly #events: Queue<SocketEvent> = new Queue();
   readonly #claims: Map<SocketId, ClaimHandler> = new Map();
+  #largestReceived = 0;
 
   constructor(options: VirtualHostOptions, now: Instant) {
     const { addresses, mtu, random, dnsServers, limits = {} } = options;
@@ -70,6 +78,7 @@ export class VirtualHost {
 
   /** One packet from the tunnel, `length` bytes at `offset`, which may be overwritten after the call. See `endBurst`. */
   handlePacket(bytes: Uint8Array, offset: number, length: number, now: Instant): void {
+    if (length > this.#largestReceived) this.#largestReceived = length;
     this.#netstack.handlePacket(bytes, offset, length, now);
   }
 
@@ -132,6 +141,28 @@ export class VirtualHost {
 
   counts(): SocketCounts {
     return this.#netstack.counts();
+  }
+
+  /** Answers to `ping` go to `handler`, within the call that brings them. */
+  claimEchoReplies(handler: EchoHandler): void {
+    this.#netstack.onEchoReply = handler;
+  }
+
+  /** Sends an echo request, unless the host has no address to send it from. */
+  ping(request: EchoRequest, now: Instant): void {
+    this.#netstack.ping(request, now);
+  }
+
+  /** The largest packet that arrived since the last call, in bytes; 0 if none did. */
+  takeLargestReceived(): number {
+    const largest = this.#largestReceived;
+    this.#largestReceived = 0;
+    return largest;
+  }
+
+  /** Whether a connection's large segments got no answer since the last call. */
+  takeSuspicion(): boolean {
+    return this.#netstack.takeSuspicion();
   }
 
   /** The tunnel's MTU changed, in bytes. */

@@ -62,6 +62,11 @@ export function icmpMtu(bytes: Uint8Array, offset: number, family: 4 | 6): numbe
   return family === 4 ? u16be(bytes, offset + 6) : u32be(bytes, offset + 4);
 }
 
+/** The identifier of the echo message at `offset` in the upper 16 bits, its sequence number in the lower. */
+export function icmpEchoIds(bytes: Uint8Array, offset: number): number {
+  return u32be(bytes, offset + 4);
+}
+
 /**
  * Turns the echo request of `length` bytes at `offset` into its reply, in place: identifier, sequence and data stay (RFC 1122
  * §3.2.2.6, RFC 4443 §4.2). `source` and `destination` are those of the reply.
@@ -78,7 +83,7 @@ export function writeEchoReply(
   writeIcmpChecksum(bytes, offset, length, source, destination);
 }
 
-/** As `writeEchoReply`, for a request made here. */
+/** As `writeEchoReply`, for a request made here: identifier and sequence number stand there already. */
 export function writeEchoRequest(
   bytes: Uint8Array,
   offset: number,

@@ -15,6 +15,7 @@ import { resetOf } from './replies.ts';
 import { announcedMss, payloadLimit, peerMss, windowScaleFor } from './segment-size.ts';
 import { Sender } from './sender.ts';
 import { seqAdd, seqDiff } from './sequence.ts';
+import { SizeTrial } from './size-trial.ts';
 import type { Stack } from './stack.ts';
 import { nextState, STATES, type State, type StateEvent, type StateRow } from './state.ts';
 import type { Timed } from './timers.ts';
@@ -75,6 +76,8 @@ export class Connection implements Timed {
   offeredScale: number;
   /** What this connection learned about its path, in bytes of IP packet. */
   pathMtu: number = Number.POSITIVE_INFINITY;
+  /** Only while segments are smaller than they might be. */
+  trial: SizeTrial | undefined;
 
   /** Due to be sent: a SYN (or SYN and ACK), an acknowledgement, a keepalive probe. */
   synDue = true;
@@ -217,6 +220,7 @@ export class Connection implements Timed {
     this.unansweredMs = 0;
     this.timeouts = 0;
     this.softError = undefined;
+    if (this.trial?.succeeded(this.sender.una)) this.widenPath();
   }
 
   /** Answers something unacceptable with an acknowledgement, seldom (RFC 5961 §7). */
@@ -235,12 +239,32 @@ export class Connection implements Timed {
     this.#endPending = true;
   }
 
-  /** The path to the peer, or the tunnel, may take less than we thought. */
-  narrowPath(): void {
+  /** The path to the peer takes less than we thought; larger segments are tried again `retryMs` later. */
+  narrowPath(now: Instant, retryMs?: number): void {
+    this.followPath();
+    if (this.trial) this.trial.restart(now, retryMs);
+    else this.trial = new SizeTrial(now, retryMs);
+  }
+
+  /** The tunnel's MTU, or what is known of the path, is another. */
+  followPath(): void {
     const mss = this.#payloadLimit();
-    if (!this.row.synchronized || mss >= this.sender.mss) return;
-    this.sender.narrow(mss);
+    if (!this.row.synchronized || mss === this.sender.mss) return;
+    if (mss < this.sender.mss) this.sender.narrow(mss);
+    else this.sender.widen(mss);
     this.stack.wantsOutput(this);
+  }
+
+  /** The trial's segment arrived: the path takes what it might. */
+  widenPath(): void {
+    this.trial = undefined;
+    this.pathMtu = Number.POSITIVE_INFINITY;
+    this.followPath();
+  }
+
+  /** The payload of a segment if the path takes all that it is not known to refuse. */
+  largestPayload(): number {
+    return payloadLimit(this.family, this.#peerMss, this.stack.host.mtuFor(this.remoteIp), this.timestamps);
   }
 
   /** The end of a burst or a call: hands over data, tells credit, decides about acknowledging. */

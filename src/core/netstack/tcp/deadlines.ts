@@ -7,8 +7,8 @@ import { NEVER } from './timers.ts';
 
 /** After so many timeouts in a row of a large segment the path is taken for one that drops it in silence (RFC 2923 §2.1). */
 const BLACK_HOLE_TIMEOUTS = 3;
-/** What every path is trusted to carry then: the least an IPv6 link must. */
-const SAFE_MTU = 1280;
+/** What is tried then, one after the other: the least that an IPv6 link must carry, and what a tunnel leaves of that. */
+const SAFE_MTUS = [1280, 1200];
 
 /** The moment before which nothing happens unless a segment or a command comes. */
 export function deadlineOf(c: Connection): Instant {
@@ -47,17 +47,20 @@ function onRetransmissionTimeout(c: Connection, now: Instant): void {
   else if (sender.window === 0) sender.onClosedWindowTimeout(now);
   else {
     recovery.onRetransmissionTimeout(sender.una, sender.next, now);
-    if (c.timeouts >= BLACK_HOLE_TIMEOUTS) avoidBlackHole(c);
+    if (c.timeouts >= BLACK_HOLE_TIMEOUTS) avoidBlackHole(c, now);
   }
 }
 
 /** ICMP messages are often filtered: without them a path narrower than its ends would never carry a full segment. */
-function avoidBlackHole(c: Connection): void {
+function avoidBlackHole(c: Connection, now: Instant): void {
   const { queue } = c.sender.recovery;
   if (queue.count === 0) return;
-  if (mtuOfPayload(c.family, queue.length(queue.slot(0)), c.timestamps) <= SAFE_MTU) return;
-  c.pathMtu = SAFE_MTU;
-  c.narrowPath();
+  const size = mtuOfPayload(c.family, queue.length(queue.slot(0)), c.timestamps);
+  const safe = SAFE_MTUS.find((mtu) => mtu < size);
+  if (safe === undefined) return;
+  c.pathMtu = safe;
+  c.narrowPath(now);
+  c.stack.host.suspectBlackHole();
 }
 
 function onSynTimeout(c: Connection): void {

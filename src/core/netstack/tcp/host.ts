@@ -19,4 +19,6 @@ export interface TcpHost {
   mtuFor(remote: IpAddress): number;
   /** A packet-too-big about a segment in flight told of a narrower path (RFC 5927 §7.2): `mtuFor` is lower from now on. */
   lowerMtu(remote: IpAddress, mtu: number): void;
+  /** Large segments of a connection get no answer (RFC 4821 §7.7): it tries smaller ones. */
+  suspectBlackHole(): void;
 }

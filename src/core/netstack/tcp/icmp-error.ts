@@ -3,7 +3,9 @@
  * connection that is synchronized (§5.2), and a narrower path is believed only about data that waits to be acknowledged (§7.2).
  */
 
+import type { Instant } from '../../base/instant.ts';
 import type { TcpDrop } from '../drops.ts';
+import { PATH_MTU_LIFETIME_MS } from '../path-mtu.ts';
 import type { Connection } from './connection.ts';
 import { mtuOfPayload } from './segment-size.ts';
 import { seqGe, seqGt } from './sequence.ts';
@@ -17,11 +19,17 @@ const MIN_MTU_V4 = 576;
 const MIN_MTU_V6 = 1280;
 
 /** Returns `tcp-icmp-invalid` if the error cannot be about a segment of this connection. */
-export function handleIcmpError(c: Connection, sequence: number, kind: TcpIcmpError, mtu: number): TcpDrop | undefined {
+export function handleIcmpError(
+  c: Connection,
+  sequence: number,
+  kind: TcpIcmpError,
+  mtu: number,
+  now: Instant,
+): TcpDrop | undefined {
   const { sender } = c;
   const inFlight = seqGe(sequence, sender.una) && seqGt(sender.next, sequence);
   if (!inFlight || c.state === 'closed') return 'tcp-icmp-invalid';
-  if (kind === 'packet-too-big') return takeTooBig(c, mtu);
+  if (kind === 'packet-too-big') return takeTooBig(c, mtu, now);
   if (c.state === 'syn-sent' && kind === 'unreachable-hard') {
     c.fail('ECONNREFUSED');
     return undefined;
@@ -31,14 +39,13 @@ export function handleIcmpError(c: Connection, sequence: number, kind: TcpIcmpEr
   return undefined;
 }
 
-function takeTooBig(c: Connection, mtu: number): TcpDrop | undefined {
+function takeTooBig(c: Connection, mtu: number, now: Instant): TcpDrop | undefined {
   const floor = c.family === 4 ? MIN_MTU_V4 : MIN_MTU_V6;
   const current = Math.min(c.pathMtu, mtuOfPayload(c.family, c.sender.mss, c.timestamps));
   // Routers older than RFC 1191 tell no MTU: the floor is safe.
   const believed = Math.max(mtu, floor);
   if (believed >= current) return 'tcp-icmp-invalid';
   c.stack.host.lowerMtu(c.remoteIp, believed);
-  c.pathMtu = believed;
-  c.narrowPath();
+  c.narrowPath(now, PATH_MTU_LIFETIME_MS);
   return undefined;
 }

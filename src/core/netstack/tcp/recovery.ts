@@ -156,7 +156,7 @@ export class LossRecovery {
   onNarrowPath(mss: number, next: number): void {
     this.congestion.mss = mss;
     if (this.queue.count === 0) return;
-    this.queue.resegment(mss);
+    this.queue.resegment(mss, true);
     this.probe.disarm();
     this.phase = 'loss';
     this.#point = next;

@@ -35,6 +35,8 @@ export class Sender {
   maxWindow = 0;
   /** Largest payload of a segment. */
   mss = 536;
+  /** Payload of the next segment alone, to try whether it arrives; 0 but then. */
+  trialSize = 0;
   /** Shift of the windows the peer announces. */
   scale = 0;
   noDelay = true;
@@ -105,7 +107,7 @@ export class Sender {
     if (unsent === 0) this.recovery.limited = false;
     if (unsent === 0 && !this.finQueued) return NOTHING;
     const usable = Math.max(0, seqDiff(seqAdd(this.una, this.window), this.next));
-    const size = Math.min(unsent, this.mss);
+    const size = Math.min(unsent, unsent >= this.trialSize ? this.trialSize || this.mss : this.mss);
     const length = Math.min(size, usable);
     const blocked = size > 0 ? length === 0 : usable === 0;
     const idle = this.recovery.queue.count === 0;
@@ -212,6 +214,12 @@ export class Sender {
   narrow(mss: number): void {
     this.mss = mss;
     this.recovery.onNarrowPath(mss, this.next);
+  }
+
+  /** The path takes `mss` bytes of payload, more than before. */
+  widen(mss: number): void {
+    this.mss = mss;
+    this.recovery.congestion.mss = mss;
   }
 
   release(): void {

@@ -106,7 +106,7 @@ export class Tcp {
     setTuple(this.#tuple, local.family, ports.local, ports.remote, local.bytes, 0, remote.bytes, 0);
     const connection = this.#stack.connections.find(this.#tuple);
     if (!connection) return false;
-    const drop = handleIcmpError(connection, sequence | 0, kind, mtu);
+    const drop = handleIcmpError(connection, sequence | 0, kind, mtu, now);
     if (drop) this.#host.count(drop);
     this.#stack.touch(connection);
     this.#stack.settle(now);
@@ -206,7 +206,7 @@ export class Tcp {
 
   #followMtu(now: Instant): void {
     this.#mtu = this.#host.mtu;
-    for (const connection of this.#stack.connections.values()) connection.narrowPath();
+    for (const connection of this.#stack.connections.values()) connection.followPath();
     this.#stack.settle(now);
   }
 }

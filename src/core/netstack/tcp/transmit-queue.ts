@@ -177,8 +177,8 @@ export class TransmitQueue {
     this.#link(slot);
   }
 
-  /** Cuts every segment to at most `payload` bytes, all of them lost: the path became narrower (RFC 1191 §6.4). */
-  resegment(payload: number): void {
+  /** Cuts every segment to at most `payload` bytes; with `lost`, all of them are: the path became narrower (RFC 1191 §6.4). */
+  resegment(payload: number, lost: boolean): void {
     const old: number[] = [];
     for (let i = 0; i < this.count; i++) {
       const slot = this.slot(i);
@@ -196,9 +196,10 @@ export class TransmitQueue {
         this.push(seqAdd(old[i]!, at), length, kept & ~SACKED, old[i + 3]! as Instant);
         const slot = this.slot(this.count - 1);
         if ((kept & SACKED) !== 0) this.markSacked(slot);
-        else this.markLost(slot);
+        else if (lost || (flags & LOST) !== 0) this.markLost(slot);
       }
     }
+    if (!lost) this.#sortBySendTime();
   }
 
   clear(): void {
@@ -208,6 +209,15 @@ export class TransmitQueue {
     this.lostCount = this.lostBytes = 0;
     this.oldest = this.#newest = NONE;
     this.#lostHint = 0;
+  }
+
+  /** Links those in the network anew, in the order of their last transmission. */
+  #sortBySendTime(): void {
+    const slots: number[] = [];
+    for (let slot = this.oldest; slot !== NONE; slot = this.#after[slot]!) slots.push(slot);
+    slots.sort((a, b) => this.#sentAt[a]! - this.#sentAt[b]!);
+    this.oldest = this.#newest = NONE;
+    for (const slot of slots) this.#link(slot);
   }
 
   /** Takes a segment out of the sums and the list it is in. */

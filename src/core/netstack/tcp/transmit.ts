@@ -6,6 +6,7 @@ import type { Connection } from './connection.ts';
 import { writeAck, writeData, writeSyn } from './output.ts';
 import { NOTHING } from './sender.ts';
 import { seqAdd, seqDiff } from './sequence.ts';
+import type { SizeTrial } from './size-trial.ts';
 import { CARRIES_FIN, NONE } from './transmit-queue.ts';
 
 /** Writes the next segment as an IP packet at `offset` and returns its length, or 0 if nothing may be sent now. */
@@ -34,8 +35,9 @@ function sendSyn(c: Connection, bytes: Uint8Array, offset: number, now: Instant)
 }
 
 function sendData(c: Connection, bytes: Uint8Array, offset: number, now: Instant): number {
-  const { sender } = c;
+  const { sender, trial } = c;
   const { recovery } = sender;
+  if (trial !== undefined) prepareTrial(c, trial, now);
   const slot = recovery.nextRetransmission();
   if (slot !== NONE) return sender.pacer.admits(now) ? resend(c, slot, bytes, offset, now) : 0;
   const length = sender.plan(now);
@@ -51,6 +53,7 @@ function sendData(c: Connection, bytes: Uint8Array, offset: number, now: Instant
   const sequence = sender.next;
   const size = writeData(c, bytes, offset, sequence, flagsOf(c, sequence, length, fin), length, now);
   sender.onSent(length, fin, now);
+  if (length > sender.mss) trial?.onSent(sender.next);
   ackSent(c);
   return size;
 }
@@ -65,6 +68,16 @@ function resend(c: Connection, slot: number, bytes: Uint8Array, offset: number, 
   c.sender.paced(length, now);
   ackSent(c);
   return size;
+}
+
+/** One that must go again goes in pieces; otherwise the next segment may be one. */
+function prepareTrial(c: Connection, trial: SizeTrial, now: Instant): void {
+  const { sender } = c;
+  if (trial.goesAgain(sender.recovery)) {
+    trial.fail(now);
+    sender.recovery.queue.resegment(sender.mss, false);
+  }
+  sender.trialSize = trial.nextSize(c, now);
 }
 
 /** PSH where what was written ends (RFC 9293 §3.9.1.2). */

@@ -201,7 +201,7 @@ describe('the transmit queue', () => {
           else if (kind === 'lose') queue.markLost(slot);
           else if (kind === 'resend' && queue.nextLost() !== NONE) queue.retransmitted(queue.nextLost(), instant(now));
           else if (kind === 'undo') queue.forgetLost();
-          else if (kind === 'cut' && n < 3) queue.resegment(37);
+          else if (kind === 'cut' && n < 3) queue.resegment(37, true);
           check(queue);
         }
       }),
