@@ -97,6 +97,7 @@ export abstract class DescriptorPort implements UdpPort, ReceivingPort {
   protected handleError(error: NodeJS.ErrnoException): void {
     if (SOFT_ERRORS.has(error.code ?? '')) {
       this.counters.softErrors++;
+      if (error.code === 'EMSGSIZE' && !this.closed) this.#handlers.onTooLong?.();
       return;
     }
     if (this.#failed || this.closed) return;
