@@ -63,8 +63,8 @@ export class LeakWatch {
     this.#strangers = strangersTo(
       [
         `udp and (${servers}) and port ${port}`,
-        // A kernel's word to the other that a tunnel which ended has no port any more.
-        `icmp[icmptype] = icmp-unreach and icmp[icmpcode] = 3 and host ${CLIENT[4]} and (${servers})`,
+        // A kernel's word to the other that a tunnel which ended, or moved, has no port any more; from whatever address it has then.
+        `icmp[icmptype] = icmp-unreach and icmp[icmpcode] = 3 and (${servers})`,
         ...(allowed === undefined ? [] : [allowed]),
       ].join(') and not ('),
     );
