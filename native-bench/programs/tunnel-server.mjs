@@ -1,7 +1,7 @@
 /**
  * The other end of the loopback section: the same core, driver and sockets behind a UDP port that learns its peer, and in the
  * tunnel the servers of source.mjs. Started by fork: tells its port, and ends with its parent.
- * Argument: {"dist", "privateKey", "clientPublicKey", "crypto", "counter"}.
+ * Argument: {"dist", "privateKey", "clientPublicKey", "crypto", "udp", "counter"}.
  */
 import { createServer } from 'node:net';
 import { fromDist } from '../dist.mjs';
@@ -11,7 +11,7 @@ const use = (name) => fromDist(options.dist, name);
 const [
   { TunnelMachine },
   { Driver },
-  { openDgramPort },
+  { selectUdpPorts },
   { SocketLayer },
   { selectCrypto },
   { systemClock },
@@ -21,7 +21,7 @@ const [
   [
     'core/tunnel/tunnel-machine.js',
     'node/driver.js',
-    'node/udp-port.js',
+    'node/udp/select.js',
     'node/socket-layer.js',
     'node/crypto/select.js',
     'node/clock.js',
@@ -58,7 +58,7 @@ const driver = new Driver({
     for (let event = machine.nextOutput(); event; event = machine.nextOutput()) engine.onEvent(event);
   },
 });
-const port = await openDgramPort(
+const port = await selectUdpPorts({ prefer: options.udp })(
   { bind: { address: ip('127.0.0.1'), port: 0 }, allocate: crypto.allocate, release: crypto.release },
   {
     onBurst: (burst) => driver.handleBurst(burst),

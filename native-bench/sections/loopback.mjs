@@ -11,22 +11,27 @@ import { perGib, program, transfer } from '../processes.mjs';
 export const loopback = {
   name: 'loopback',
   title: 'Tunnel to tunnel over UDP on loopback',
-  note: 'TCP payload; client and server are one process each, on node:dgram. The server counts as another machine’s load.',
+  note: 'TCP payload; client and server are one process each, both on the UDP port that is named. The server counts as another machine’s load.',
   async open({ dist, smoke }) {
     const { backends } = await fromDist(dist, 'bench/backends.js');
     const { found, notShown } = await backends(['noble']);
+    const { selectUdp } = await fromDist(dist, 'node/udp/select.js');
+    const libc = selectUdp({ onSkipped: ({ message }) => notShown.push(`UDP port ffi: ${message}`) });
+    const udps = libc ? ['ffi', 'dgram'] : ['dgram'];
+    // Both ports with the fastest cryptography, the faster port with the others.
+    const pairs = found.flatMap((crypto, i) => (i === 0 ? udps : udps.slice(0, 1)).map((udp) => ({ crypto, udp })));
     const cases = [];
     for (const [direction, connections] of [
       ['download', 1],
       ['download', 16],
       ['upload', 1],
     ]) {
-      for (const [i, crypto] of found.entries()) {
+      for (const [i, { crypto, udp }] of pairs.entries()) {
         cases.push({
           group: `${direction}, ${connections} ${connections === 1 ? 'connection' : 'connections'}`,
-          name: crypto.name,
+          name: `${crypto.name}, ${udp}`,
           baseline: i === 0,
-          run: () => measure({ dist, smoke, crypto, direction, connections }),
+          run: () => measure({ dist, smoke, crypto, udp, direction, connections }),
         });
       }
     }
@@ -34,7 +39,7 @@ export const loopback = {
   },
 };
 
-async function measure({ dist, smoke, crypto, direction, connections }) {
+async function measure({ dist, smoke, crypto, udp, direction, connections }) {
   const [mine, theirs] = [randomBytes(32), randomBytes(32)];
   const base64 = (bytes) => Buffer.from(bytes).toString('base64');
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
@@ -43,6 +48,7 @@ async function measure({ dist, smoke, crypto, direction, connections }) {
     JSON.stringify({
       dist,
       crypto: crypto.name,
+      udp,
       counter,
       privateKey: base64(theirs),
       clientPublicKey: base64(crypto.keyPair(mine).publicKey),
@@ -70,7 +76,7 @@ async function measure({ dist, smoke, crypto, direction, connections }) {
       counter,
     };
     const times = smoke ? { warmupSeconds: 0.3, seconds: 0.5 } : { warmupSeconds: 1, seconds: 3 };
-    const result = await transfer({ ...options, ...times }, { env: { SLUICE_CRYPTO: crypto.name } });
+    const result = await transfer({ ...options, ...times }, { env: { SLUICE_CRYPTO: crypto.name, SLUICE_UDP: udp } });
     return {
       'Mbit/s': result.mbitPerSecond,
       'client CPU s/GiB': perGib(result.cpuSeconds, result.bytes),

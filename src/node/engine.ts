@@ -16,6 +16,7 @@ import type { LeaseEvent, LeaseFacts, ServedPort } from '../core/portmap/message
 import type { WireGuardConfig } from '../core/tunnel/wireguard-config.ts';
 import type { CryptoName } from './crypto/select.ts';
 import type { LeaseDescription, ProbeDescription } from './engine-machine.ts';
+import type { UdpName } from './udp/select.ts';
 
 /**
  * What sockets know of it. One subscriber. An engine delivers events in order, never from within `post`; what the subscriber throws is
@@ -51,6 +52,7 @@ export interface EngineDescription {
   /** For the timestamps of handshakes. */
   readonly stateDir?: string;
   readonly crypto?: CryptoName;
+  readonly udp?: UdpName;
   readonly guard: GuardSettings;
   readonly lease: LeaseDescription;
   /** Absent: nobody is asked. */

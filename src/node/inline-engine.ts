@@ -19,17 +19,19 @@ import { createMachine, type EngineMachine } from './engine-machine.ts';
 import { hostAddresses } from './host-addresses.ts';
 import { LiveMirror } from './mirror.ts';
 import { ServerLink } from './server-link.ts';
-import { type OpenUdpPort, openDgramPort } from './udp-port.ts';
+import { selectUdpPorts } from './udp/select.ts';
+import type { OpenUdpPort } from './udp-port.ts';
 
 /** What the thread has. */
 export interface EngineHost {
   readonly clock: Clock;
-  readonly openUdpPort: OpenUdpPort;
+  /** Absent: the fastest for an event loop. */
+  readonly openUdpPort?: OpenUdpPort;
   /** Called when all events of a turn were told. */
   readonly onTurn: () => void;
 }
 
-const EMBEDDERS_THREAD: EngineHost = { clock: systemClock, openUdpPort: openDgramPort, onTurn: () => {} };
+const EMBEDDERS_THREAD: EngineHost = { clock: systemClock, onTurn: () => {} };
 
 export class InlineEngine implements Engine {
   onEvent: (event: SocketEvent) => void = () => {};
@@ -47,11 +49,12 @@ export class InlineEngine implements Engine {
     const { configurations, stateDir } = description;
     const crypto = await selectCrypto(description.crypto === undefined ? {} : { prefer: description.crypto });
     const { allocate, release } = crypto;
+    const openUdpPort = host.openUdpPort ?? selectUdpPorts({ prefer: description.udp });
     return new InlineEngine(description, {
       ...host,
       crypto,
       configurations: await withTimestamps(configurations, crypto, stateDir),
-      openUdpPort: (options, handlers) => host.openUdpPort({ ...options, allocate, release }, handlers),
+      openUdpPort: (options, handlers) => openUdpPort({ ...options, allocate, release }, handlers),
     });
   }
 
@@ -193,6 +196,7 @@ export class InlineEngine implements Engine {
 }
 
 interface OpenedHost extends EngineHost {
+  readonly openUdpPort: OpenUdpPort;
   readonly crypto: Crypto;
   readonly configurations: readonly Configuration[];
 }

@@ -8,6 +8,7 @@ import type { KillswitchOptions } from './killswitch.ts';
 import type { PortForwardOptions } from './port-forward.ts';
 import type { ProbeOptions } from './probe.ts';
 import type { ProbeStatus, Reason, TunnelState } from './status.ts';
+import type { UdpName } from './udp/select.ts';
 
 export interface TunnelOptions {
   /** What `parseWireGuardConfig` returned. */
@@ -31,6 +32,8 @@ export interface TunnelOptions {
    * that opens the tunnel. Default `inline`; the environment variable SLUICE_ENGINE says otherwise.
    */
   readonly engine?: EngineName;
+  /** Forces one kind of UDP port; by default system calls by FFI where they work (Linux), node:dgram elsewhere. */
+  readonly udp?: UdpName;
   /** Closes the tunnel when aborted. */
   readonly signal?: AbortSignal;
 }

@@ -297,12 +297,13 @@ interface Opened {
 
 /** What the engine is to be by all that is known now. */
 function describe(options: TunnelOptions, { state, portForward, probe }: Omit<Opened, 'engine'>): EngineDescription {
-  const { wireguard, stateDir, crypto, killswitch } = options;
+  const { wireguard, stateDir, crypto, udp, killswitch } = options;
   const { description } = probe;
   return {
     configurations: configurationsOf(options),
     ...(stateDir === undefined ? {} : { stateDir }),
     ...(crypto === undefined ? {} : { crypto }),
+    ...(udp === undefined ? {} : { udp }),
     guard: {
       ...guardSettings(killswitch, wireguard),
       onMismatch: probe.onMismatch,

@@ -5,6 +5,7 @@ import { Burst } from '../core/base/burst.ts';
 import type { Crypto } from '../core/base/crypto.ts';
 import { SOFT_ERRORS, slotBytesFor } from './udp/limits.ts';
 import { askForBuffers, openDgramSocket, type RemoteInfo, type Socket } from './udp/open-socket.ts';
+import { Sources, withoutZone } from './udp/socket-address.ts';
 
 export interface UdpPort {
   /** To be filled with datagrams; an absent endpoint means the connected remote. May be another object after `flush`. */
@@ -60,8 +61,6 @@ export const openDgramPort: OpenUdpPort = async (options, handlers) =>
   new DgramPort(await openDgramSocket(options), options, handlers);
 
 const SLOTS = 64;
-/** Sources remembered, so that each of them is one object. */
-const MAX_SOURCES = 1024;
 
 class DgramPort implements UdpPort {
   readonly transmit: Burst;
@@ -73,11 +72,9 @@ class DgramPort implements UdpPort {
   readonly #handlers: UdpPortHandlers;
   readonly #receive: Burst;
   readonly #release: UdpPortOptions['release'];
-  readonly #sources: Map<string, Endpoint> = new Map();
+  readonly #sources: Sources = new Sources();
   /** The view that each slot was last sent through: most datagrams have the length of the one before. */
   readonly #views: Uint8Array[] = [];
-  #source: Endpoint | undefined;
-  #sourceText = '';
   #target: Endpoint | undefined;
   #targetText = '';
   #receivePending = false;
@@ -180,7 +177,7 @@ class DgramPort implements UdpPort {
 
   #handleMessage(bytes: Uint8Array, from: RemoteInfo): void {
     this.counters.received++;
-    const endpoint = this.#remote ?? this.#sourceOf(from);
+    const endpoint = this.#remote ?? this.#sources.ofText(from.address, from.port);
     if (!this.#receive.append(bytes, endpoint)) {
       this.counters.oversized++;
       return;
@@ -206,23 +203,6 @@ class DgramPort implements UdpPort {
     }
   }
 
-  #sourceOf({ address, port }: RemoteInfo): Endpoint | undefined {
-    const last = this.#source;
-    if (last && last.port === port && this.#sourceText === address) return last;
-    const key = `${address} ${port}`;
-    let endpoint = this.#sources.get(key);
-    if (!endpoint) {
-      const parsed = parseIp(withoutZone(address));
-      if (!parsed) return undefined;
-      endpoint = { address: parsed, port };
-      if (this.#sources.size >= MAX_SOURCES) this.#sources.clear();
-      this.#sources.set(key, endpoint);
-    }
-    this.#source = endpoint;
-    this.#sourceText = address;
-    return endpoint;
-  }
-
   #handleError(error: Error): void {
     const { code = '' } = error as NodeJS.ErrnoException;
     if (SOFT_ERRORS.has(code)) {
@@ -237,9 +217,3 @@ class DgramPort implements UdpPort {
 }
 
 type SentCallback = (error: Error | null) => void;
-
-/** `fe80::1%eth0` without its interface. */
-function withoutZone(address: string): string {
-  const at = address.indexOf('%');
-  return at < 0 ? address : address.slice(0, at);
-}

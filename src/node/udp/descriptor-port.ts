@@ -11,7 +11,7 @@ import { systemError } from '../node-errors.ts';
 import type { UdpPort, UdpPortCounters, UdpPortHandlers, UdpPortOptions } from '../udp-port.ts';
 import type { Libc } from './ffi.ts';
 import { SOFT_ERRORS, slotBytesFor } from './limits.ts';
-import { askForBuffersOf, setOption } from './open-socket.ts';
+import { askForBuffersOf, type OpenedDescriptor, setOption } from './open-socket.ts';
 import type { Receiver, ReceivingPort } from './receiver.ts';
 import { Sender } from './sender.ts';
 import { Sources } from './socket-address.ts';
@@ -19,11 +19,6 @@ import { Sources } from './socket-address.ts';
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
 const { EAGAIN } = constants.errno;
-
-export interface OpenedDescriptor {
-  readonly descriptor: number;
-  readonly local: Endpoint;
-}
 
 export abstract class DescriptorPort implements UdpPort, ReceivingPort {
   readonly transmit: Burst;
@@ -69,6 +64,8 @@ export abstract class DescriptorPort implements UdpPort, ReceivingPort {
   }
 
   abstract close(): Promise<void>;
+  /** `resume` is to be called when the system’s queue may have room again. */
+  protected abstract awaitRoom(): void;
 
   flush(): void {
     if (this.transmit.count > 0 && !this.congested && !this.closed) this.#send();
@@ -113,5 +110,6 @@ export abstract class DescriptorPort implements UdpPort, ReceivingPort {
     const before = this.counters.sent;
     this.congested = !this.#sender.flush();
     if (this.counters.sent > before) this.#failed = false;
+    if (this.congested) this.awaitRoom();
   }
 }

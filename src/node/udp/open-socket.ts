@@ -24,6 +24,11 @@ export interface SocketTarget {
   readonly bind?: Endpoint;
 }
 
+export interface OpenedDescriptor {
+  readonly descriptor: number;
+  readonly local: Endpoint;
+}
+
 /** wireguard-go asks for as much: at 1 Gbit/s the usual 208 KiB hold 2 ms of traffic. */
 const BUFFER_BYTES = 7 << 20;
 
@@ -42,14 +47,16 @@ export async function openDgramSocket(target: SocketTarget): Promise<Socket> {
 }
 
 /** Gives a descriptor of `openDescriptor` to node:dgram, which from now on owns it and watches it for the event loop. */
-export async function watchDescriptor(descriptor: number, family: 4 | 6): Promise<Socket> {
-  const socket = createSocket({ type: family === 4 ? 'udp4' : 'udp6' });
-  await settle(socket, (done) => socket.bind({ fd: descriptor }, done));
+export async function watchDescriptor(libc: Libc, { descriptor, local }: OpenedDescriptor): Promise<Socket> {
+  const socket = createSocket({ type: local.address.family === 4 ? 'udp4' : 'udp6' });
+  await settle(socket, (done) => socket.bind({ fd: descriptor, exclusive: true }, done));
+  // libuv sets it on every descriptor that it is given; it would let another process take over our port.
+  setOption(libc, descriptor, SOL_SOCKET, SO_REUSEADDR, 0);
   return socket;
 }
 
 /** A non-blocking socket outside of Node, to be closed by the caller. Throws as `openDgramSocket`. */
-export function openDescriptor(libc: Libc, target: SocketTarget): { descriptor: number; local: Endpoint } {
+export function openDescriptor(libc: Libc, target: SocketTarget): OpenedDescriptor {
   const family = familyOf(target);
   const descriptor = libc.socket(family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (descriptor < 0) throw refused(target, failure(libc, 'socket'));
@@ -108,6 +115,7 @@ const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;

@@ -2,10 +2,10 @@
 
 import { SluiceError } from '../../core/base/errors.ts';
 import type { OpenUdpPort, UdpPortHandlers, UdpPortOptions } from '../udp-port.ts';
-import { DescriptorPort, type OpenedDescriptor } from './descriptor-port.ts';
+import { DescriptorPort } from './descriptor-port.ts';
 import type { Libc } from './ffi.ts';
 import { NativeMemory } from './native-memory.ts';
-import { failure, openDescriptor, setOption } from './open-socket.ts';
+import { failure, type OpenedDescriptor, openDescriptor, setOption } from './open-socket.ts';
 import { Receiver } from './receiver.ts';
 
 export interface PollerOptions {
@@ -151,6 +151,10 @@ class PollingPort extends DescriptorPort {
     const messages = receiver.receive(this);
     if (messages < 0) this.handleErrno(-messages, 'recvmmsg');
     else this.deliver(receiver);
+  }
+
+  protected override awaitRoom(): void {
+    // `wait` asks for POLLOUT.
   }
 
   async close(): Promise<void> {

@@ -106,7 +106,7 @@ export class Receiver {
       counters.oversized += count;
       return;
     }
-    const endpoint = remote ?? sources.at(table.memory.bytes, table.nameOffset(slot));
+    const endpoint = remote ?? sources.ofSocketAddress(table.memory.bytes, table.nameOffset(slot));
     const offset = slot * this.slotBytes;
     const stride = (size + 3) & ~3;
     if (stride !== size) this.#align(offset, size, stride, length, count);

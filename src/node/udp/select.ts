@@ -1,8 +1,10 @@
 /** Which UDP port runs: the fast one, on system calls by FFI, where it passes its self-test; else the one on node:dgram, which runs everywhere. */
 
 import { SluiceError } from '../../core/base/errors.ts';
+import { type OpenUdpPort, openDgramPort } from '../udp-port.ts';
 import { type Libc, loadLibc } from './ffi.ts';
 import { selfTest } from './self-test.ts';
+import { watchedPorts } from './watched-port.ts';
 
 export const UDP_NAMES = ['ffi', 'dgram'] as const;
 export type UdpName = (typeof UDP_NAMES)[number];
@@ -22,11 +24,17 @@ export interface SkippedUdp {
 }
 
 /**
- * What the fast ports are opened with (`Poller`, `openWatchedPort`), or undefined: take `openDgramPort`. Throws RangeError for an unknown
+ * What the fast ports are opened with (`Poller`, `watchedPorts`), or undefined: take `openDgramPort`. Throws RangeError for an unknown
  * `prefer`, `ERR_CONFIG_VALUE` for an unknown SLUICE_UDP, and `ERR_UDP_PORT` if the fast port was asked for and does not work here.
  */
 export function selectUdp(options: SelectUdpOptions = {}): Libc | undefined {
   return selectFrom(examined, options, process.env['SLUICE_UDP']);
+}
+
+/** As `selectUdp`, for a thread with an event loop. */
+export function selectUdpPorts(options: SelectUdpOptions = {}): OpenUdpPort {
+  const libc = selectUdp(options);
+  return libc ? watchedPorts(libc) : openDgramPort;
 }
 
 /** As `selectUdp` with another examination and environment: for tests. */

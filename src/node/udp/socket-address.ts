@@ -1,6 +1,6 @@
 /** `sockaddr_in` and `sockaddr_in6` (ip(7), ipv6(7)) to endpoints and back. */
 
-import type { Endpoint } from '../../core/base/address.ts';
+import { type Endpoint, parseIp } from '../../core/base/address.ts';
 
 export const AF_INET = 2;
 export const AF_INET6 = 10;
@@ -36,30 +36,51 @@ const MAX_SOURCES = 1024;
 /** The endpoints that datagrams came from: the same object for the same source, and quickly so for the one before. */
 export class Sources {
   readonly #known: Map<string, Endpoint> = new Map();
-  readonly #last: Uint8Array = new Uint8Array(MAX_SOCKET_ADDRESS_LENGTH);
+  readonly #lastBytes: Uint8Array = new Uint8Array(MAX_SOCKET_ADDRESS_LENGTH);
   #lastLength = 0;
-  #lastSource: Endpoint | undefined;
+  #lastText = '';
+  #last: Endpoint | undefined;
 
   /** The source whose socket address lies at `offset`. */
-  at(bytes: Uint8Array, offset: number): Endpoint | undefined {
-    if (this.#isLast(bytes, offset)) return this.#lastSource;
+  ofSocketAddress(bytes: Uint8Array, offset: number): Endpoint | undefined {
+    if (this.#isLast(bytes, offset)) return this.#last;
     const endpoint = decodeSocketAddress(bytes, offset);
     if (!endpoint) return undefined;
+    this.#last = this.#remember(endpoint);
+    this.#lastText = '';
+    this.#lastLength = endpoint.address.family === 4 ? V4_ADDRESS + 4 : V6_ADDRESS + 16;
+    for (let i = 0; i < this.#lastLength; i++) this.#lastBytes[i] = bytes[offset + i]!;
+    return this.#last;
+  }
+
+  /** The source as node:dgram tells it. */
+  ofText(address: string, port: number): Endpoint | undefined {
+    if (this.#lastText === address && this.#last?.port === port) return this.#last;
+    const parsed = parseIp(withoutZone(address));
+    if (!parsed) return undefined;
+    this.#last = this.#remember({ address: parsed, port });
+    this.#lastText = address;
+    this.#lastLength = 0;
+    return this.#last;
+  }
+
+  #remember(endpoint: Endpoint): Endpoint {
     const key = `${endpoint.port} ${endpoint.address.bytes.join('.')}`;
-    let known = this.#known.get(key);
-    if (!known) {
-      if (this.#known.size >= MAX_SOURCES) this.#known.clear();
-      known = endpoint;
-      this.#known.set(key, endpoint);
-    }
-    this.#lastSource = known;
-    this.#lastLength = endpoint.address.family === 4 ? 8 : MAX_SOCKET_ADDRESS_LENGTH - 4;
-    for (let i = 0; i < this.#lastLength; i++) this.#last[i] = bytes[offset + i]!;
-    return known;
+    const known = this.#known.get(key);
+    if (known) return known;
+    if (this.#known.size >= MAX_SOURCES) this.#known.clear();
+    this.#known.set(key, endpoint);
+    return endpoint;
   }
 
   #isLast(bytes: Uint8Array, offset: number): boolean {
-    for (let i = 0; i < this.#lastLength; i++) if (this.#last[i] !== bytes[offset + i]) return false;
+    for (let i = 0; i < this.#lastLength; i++) if (this.#lastBytes[i] !== bytes[offset + i]) return false;
     return this.#lastLength > 0;
   }
+}
+
+/** `fe80::1%eth0` without its interface. */
+export function withoutZone(address: string): string {
+  const at = address.indexOf('%');
+  return at < 0 ? address : address.slice(0, at);
 }

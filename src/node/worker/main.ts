@@ -3,7 +3,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { hostClock } from '../clock.ts';
 import { InlineEngine } from '../inline-engine.ts';
-import { openDgramPort } from '../udp-port.ts';
 import { Bell } from './bell.ts';
 import type { Downward, Upward } from './codec.ts';
 import { Inbox, Outbox } from './lane.ts';
@@ -27,7 +26,7 @@ let mirrorTimer: NodeJS.Timeout | undefined;
 
 let opened: InlineEngine | undefined;
 try {
-  const host = { clock, openUdpPort: openDgramPort, onTurn: () => opened && flush(opened) };
+  const host = { clock, onTurn: () => opened && flush(opened) };
   const engine = await InlineEngine.open(description, host);
   opened = engine;
   engine.onEvent = send;
