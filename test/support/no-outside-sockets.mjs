@@ -5,7 +5,7 @@
 import childProcess from 'node:child_process';
 import dgram from 'node:dgram';
 import dns from 'node:dns';
-import { syncBuiltinESMExports } from 'node:module';
+import Module, { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
 import workerThreads from 'node:worker_threads';
 
@@ -16,6 +16,7 @@ if (!globalThis[INSTALLED]) {
   globalThis[INSTALLED] = true;
   guardStreams();
   guardDatagrams();
+  guardForeignCalls();
   guardNames();
   guardFetch();
   guardChildren();
@@ -88,6 +89,51 @@ function guardDatagrams() {
   for (const name of ['addMembership', 'addSourceSpecificMembership'])
     guard(prototype, name, (group) => refuse(`multicast group ${group}`));
   guard(prototype, 'setBroadcast', (on) => on && refuse('UDP broadcast'));
+}
+
+/** The C library by way of koffi: what is loaded of it is wrapped, whoever loads it. */
+function guardForeignCalls() {
+  const original = Module._load;
+  Module._load = function (request, ...rest) {
+    const loaded = original.call(this, request, ...rest);
+    if (!/koffi/.test(request) || typeof loaded?.load !== 'function') return loaded;
+    return { ...loaded, load: (...args) => guardedLibrary(loaded.load(...args)) };
+  };
+}
+
+/** Sockets of the C library that were bound or connected to loopback: no datagram of theirs leaves it. */
+const inside = new Set();
+
+function guardedLibrary(library) {
+  const check = {
+    bind: (descriptor, address) => inside.add(descriptor) && requireLoopback('bound', address),
+    connect: (descriptor, address) => inside.add(descriptor) && requireLoopback('connected', address),
+  };
+  for (const name of ['send', 'sendto', 'sendmsg', 'sendmmsg'])
+    check[name] = (descriptor) =>
+      inside.has(descriptor) || refuse(`${name} on a socket that was not bound on loopback`);
+  return {
+    func(prototype, ...rest) {
+      const called = library.func(prototype, ...rest);
+      const name = /(\w+)\s*\(/.exec(prototype)?.[1] ?? prototype;
+      return (...values) => {
+        check[name]?.(...values);
+        const result = called(...values);
+        if (name === 'socket') inside.delete(result);
+        return result;
+      };
+    },
+  };
+}
+
+/** `address` is a sockaddr_in or sockaddr_in6. */
+function requireLoopback(how, address) {
+  if (!(address instanceof Uint8Array)) refuse(`socket ${how} to an address that cannot be read`);
+  const text =
+    address[0] === 2
+      ? address.subarray(4, 8).join('.')
+      : Array.from({ length: 8 }, (_, i) => ((address[8 + 2 * i] << 8) | address[9 + 2 * i]).toString(16)).join(':');
+  if (!isLoopback(text.replace(/^(0:){7}1$/, '::1'))) refuse(`UDP socket ${how} to ${text}`);
 }
 
 /** Resolvers are let through only if they were told to ask a server on loopback: the default one there may forward. */

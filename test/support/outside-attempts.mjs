@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
+import { createRequire } from 'node:module';
 import net from 'node:net';
 import tls from 'node:tls';
 import { Worker } from 'node:worker_threads';
@@ -45,7 +46,40 @@ async function inWorker(code) {
   if (message) throw Object.assign(new Error(message), { code: message });
 }
 
+/** Calls of the C library, where the optional package is there. */
+function foreignAttempts() {
+  let library;
+  try {
+    library = createRequire(import.meta.url)(`@koromix/koffi-${process.platform}-${process.arch}`).load(null);
+  } catch {
+    return {};
+  }
+  const socket = library.func('int socket(int, int, int)');
+  const connect = library.func('int connect(int, void *, uint32)');
+  const bind = library.func('int bind(int, void *, uint32)');
+  const sendmsg = library.func('int64 sendmsg(int, uint64, int)');
+  const close = library.func('int close(int)');
+  const withSocket = async (family, use) => {
+    const descriptor = socket(family, 2, 0);
+    try {
+      use(descriptor);
+    } finally {
+      close(descriptor);
+    }
+  };
+  const v4 = Uint8Array.of(2, 0, 0, 9, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+  const v6 = Uint8Array.from({ length: 28, 0: 10, 3: 9, 8: 0x20, 9: 0x01, 10: 0x0d, 11: 0xb8, 23: 1 });
+  return {
+    'koffi connect': () => withSocket(2, (descriptor) => connect(descriptor, v4, v4.length)),
+    'koffi connect over IPv6': () => withSocket(10, (descriptor) => connect(descriptor, v6, v6.length)),
+    'koffi bind to every address': () =>
+      withSocket(2, (descriptor) => bind(descriptor, Uint8Array.from({ length: 16, 0: 2 }), 16)),
+    'koffi send on a socket without an address': () => withSocket(2, (descriptor) => sendmsg(descriptor, 0, 0)),
+  };
+}
+
 export const ATTEMPTS = {
+  ...foreignAttempts(),
   'net.connect(port, host)': () => failure(net.connect(9, V4)),
   'net.connect({ host }) to a name': () => failure(net.connect({ host: NAME, port: 9 })),
   'net.Socket#connect over IPv6': () => failure(new net.Socket().connect({ host: V6, port: 9 })),
