@@ -10,6 +10,7 @@ import { TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
 import type { Clock } from './clock.ts';
 import { type Configuration, machineConfiguration } from './configurations.ts';
 import type { EngineDescription } from './engine.ts';
+import { availableMemory, tcpBudgets } from './memory-budget.ts';
 import { systemRandom } from './random.ts';
 
 export type LeaseDescription =
@@ -54,6 +55,7 @@ export function createMachine(
       crypto,
       random: systemRandom,
       timestamp: (configuration) => configurations[configuration]!.timestamps.next(),
+      limits: { tcp: tcpBudgets(availableMemory()) },
       lease: portLease,
       guard,
       ...(egress ? { probe: { ...probe, egress, wallMs: () => clock.wallMs() } } : {}),

@@ -176,6 +176,7 @@ export class TunnelSocket extends SocketState {
 
   #handleConnected(event: TcpOpened): void {
     this.connecting = false;
+    this.#attempt = undefined;
     this.#open(event);
     this.#idle.touch();
     if (this.#noDelay) this.connection!.configure({ noDelay: true });

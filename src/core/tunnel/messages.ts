@@ -6,6 +6,7 @@ import type { GuardOutput, GuardSettings } from '../guard/guard.ts';
 import type { ClientOrder } from '../guard/policy.ts';
 import type { ProberEvent, ProberSettings } from '../guard/prober-messages.ts';
 import type { ReconnectOutput } from '../guard/reconnect.ts';
+import type { NetstackLimits } from '../netstack/netstack.ts';
 import type { LeaseEvent, PortLease } from '../portmap/messages.ts';
 import type { DeviceOutput, PeerOptions } from '../wireguard/device.ts';
 
@@ -32,6 +33,8 @@ export interface TunnelMachineOptions extends TunnelConfiguration {
   readonly guard?: GuardSettings;
   /** Without it, nobody is asked for the exit address. */
   readonly probe?: ProberSettings;
+  /** Of the stack: how much memory and how many sockets. */
+  readonly limits?: Partial<NetstackLimits>;
 }
 
 /** What the device reports beside datagrams (handshakes, expiries, a server that moved), and what lease and guard report. */

@@ -54,7 +54,7 @@ export class TunnelMachine {
   readonly #leaseSocket: LeaseSocket | undefined;
 
   constructor(options: TunnelMachineOptions, now: Instant) {
-    const { privateKey, crypto, random, timestamp, mtu, addresses, dnsServers, fallbacks = [] } = options;
+    const { privateKey, crypto, random, timestamp, mtu, addresses, dnsServers, fallbacks = [], limits = {} } = options;
     this.#configurations = [options, ...fallbacks];
     // A silence shorter than WireGuard's own patience (§6.5) would else be over before it could be noticed.
     const { silentAfterSeconds = SILENT_AFTER_SECONDS } = options.guard ?? {};
@@ -63,7 +63,7 @@ export class TunnelMachine {
       { privateKey, crypto, random, timestamp: () => timestamp(this.#configuration), mtu: this.largestMtu },
       now,
     );
-    this.host = new VirtualHost({ addresses, mtu, random, dnsServers }, now);
+    this.host = new VirtualHost({ addresses, mtu, random, dnsServers, limits }, now);
     this.#outerPath = new OuterPath(this.host, options, random, now);
     this.guard = new Guard(options.guard);
     this.#gate = new Gate({ count: (reason) => this.drops.count(reason), dnsServers });

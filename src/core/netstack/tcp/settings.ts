@@ -5,7 +5,7 @@ export interface TcpSettings {
   readonly receiveWindowStart: number;
   /** Largest receive window of one connection, in bytes: 32 MiB carry 1 Gbit/s over 250 ms. At most 1 GiB (RFC 7323 §2.3). */
   readonly receiveWindowMax: number;
-  /** All receive windows together, in bytes; also the bound of what is held out of order. */
+  /** All receive windows together, in bytes; also the bound of what is held out of order. The shell makes it fit the machine. */
   readonly receiveBudget: number;
   /** Write credit of a new connection, in bytes. */
   readonly sendBufferStart: number;

@@ -18,6 +18,9 @@ export const CARRIES_FIN = 8;
 export const NONE = -1;
 
 const INITIAL_CAPACITY = 16;
+/** A queue that is empty gives back what is larger, so that a connection that was busy once is as cheap as any other. */
+const KEPT_CAPACITY = 64;
+const NOTHING = new Float64Array(0);
 
 export class TransmitQueue {
   count = 0;
@@ -32,12 +35,12 @@ export class TransmitQueue {
   #newest: number = NONE;
   #head = 0;
   #mask = -1;
-  #sequences: Int32Array = new Int32Array(0);
+  #sentAt: Float64Array = NOTHING;
+  #sequences: Int32Array = new Int32Array(NOTHING.buffer);
   #lengths: Int32Array = this.#sequences;
-  #flags: Uint8Array = new Uint8Array(0);
-  #sentAt: Float64Array = new Float64Array(0);
   #after: Int32Array = this.#sequences;
   #before: Int32Array = this.#sequences;
+  #flags: Uint8Array = new Uint8Array(NOTHING.buffer);
   /** No lost segment has a smaller index. */
   #lostHint = 0;
 
@@ -90,6 +93,7 @@ export class TransmitQueue {
     this.#head = (slot + 1) & this.#mask;
     this.count--;
     if (this.#lostHint > 0) this.#lostHint--;
+    if (this.count === 0 && this.#mask >= KEPT_CAPACITY) this.#allocate(INITIAL_CAPACITY);
   }
 
   /** Only the first `length` of the oldest segment were acknowledged. */
@@ -254,32 +258,39 @@ export class TransmitQueue {
   }
 
   #grow(): void {
-    const old = this.#mask + 1;
-    const capacity = Math.max(INITIAL_CAPACITY, old * 2);
-    const moved = (slot: number): number => (slot === NONE ? NONE : (slot - this.#head) & this.#mask);
-    const sequences = new Int32Array(capacity);
-    const lengths = new Int32Array(capacity);
-    const flags = new Uint8Array(capacity);
-    const sentAt = new Float64Array(capacity);
-    const after = new Int32Array(capacity);
-    const before = new Int32Array(capacity);
-    for (let i = 0; i < this.count; i++) {
-      const slot = this.slot(i);
-      sequences[i] = this.#sequences[slot]!;
-      lengths[i] = this.#lengths[slot]!;
-      flags[i] = this.#flags[slot]!;
-      sentAt[i] = this.#sentAt[slot]!;
-      after[i] = moved(this.#after[slot]!);
-      before[i] = moved(this.#before[slot]!);
+    const { count } = this;
+    const head = this.#head;
+    const mask = this.#mask;
+    const sequences = this.#sequences;
+    const lengths = this.#lengths;
+    const flags = this.#flags;
+    const sentAt = this.#sentAt;
+    const after = this.#after;
+    const before = this.#before;
+    const moved = (slot: number): number => (slot === NONE ? NONE : (slot - head) & mask);
+    this.#allocate(Math.max(INITIAL_CAPACITY, 2 * (mask + 1)));
+    for (let i = 0; i < count; i++) {
+      const slot = (head + i) & mask;
+      this.#sequences[i] = sequences[slot]!;
+      this.#lengths[i] = lengths[slot]!;
+      this.#flags[i] = flags[slot]!;
+      this.#sentAt[i] = sentAt[slot]!;
+      this.#after[i] = moved(after[slot]!);
+      this.#before[i] = moved(before[slot]!);
     }
     this.oldest = moved(this.oldest);
     this.#newest = moved(this.#newest);
-    this.#sequences = sequences;
-    this.#lengths = lengths;
-    this.#flags = flags;
-    this.#sentAt = sentAt;
-    this.#after = after;
-    this.#before = before;
+  }
+
+  /** Fresh arrays over one piece of memory: each piece of its own costs as much again as what a short queue holds. */
+  #allocate(capacity: number): void {
+    const memory = new ArrayBuffer(capacity * (8 + 4 * 4 + 1));
+    this.#sentAt = new Float64Array(memory, 0, capacity);
+    this.#sequences = new Int32Array(memory, capacity * 8, capacity);
+    this.#lengths = new Int32Array(memory, capacity * 12, capacity);
+    this.#after = new Int32Array(memory, capacity * 16, capacity);
+    this.#before = new Int32Array(memory, capacity * 20, capacity);
+    this.#flags = new Uint8Array(memory, capacity * 24, capacity);
     this.#head = 0;
     this.#mask = capacity - 1;
   }

@@ -13,6 +13,7 @@ import { nextState, STATES, type State } from '../../../../src/core/netstack/tcp
 import { type Timed, TimerHeap } from '../../../../src/core/netstack/tcp/timers.ts';
 import { NONE, SACKED, TransmitQueue } from '../../../../src/core/netstack/tcp/transmit-queue.ts';
 import { TUPLE_WORDS, TupleTable } from '../../../../src/core/netstack/tcp/tuple.ts';
+import { heldBytes } from '../../../support/memory.ts';
 
 describe('sequence numbers (RFC 9293 §3.4)', () => {
   it('compare across the wrap at 2^32 and across the sign at 2^31', () => {
@@ -206,6 +207,20 @@ describe('the transmit queue', () => {
         }
       }),
     );
+  });
+
+  it('gives back what a busy time took, once everything is acknowledged', () => {
+    const queues = Array.from({ length: 200 }, () => new TransmitQueue());
+    const before = heldBytes();
+    for (const queue of queues) {
+      for (let i = 0; i < 3000; i++) queue.push(i * 100, 100, 0, instant(i));
+      while (queue.count > 0) queue.shift();
+    }
+    expect((heldBytes() - before) / queues.length).toBeLessThan(4096);
+    for (const queue of queues) {
+      queue.push(7, 100, 0, instant(1));
+      check(queue);
+    }
   });
 
   const check = (queue: TransmitQueue): void => {
