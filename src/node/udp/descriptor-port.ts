@@ -18,7 +18,7 @@ import { Sources } from './socket-address.ts';
 
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
-const { EAGAIN } = constants.errno;
+const { EAGAIN, EPERM } = constants.errno;
 
 export abstract class DescriptorPort implements UdpPort, ReceivingPort {
   readonly transmit: Burst;
@@ -59,7 +59,7 @@ export abstract class DescriptorPort implements UdpPort, ReceivingPort {
       counters: this.counters,
       // Kernels before 4.18 refuse the option, and would take the control message for nothing and send one huge datagram.
       segmentation: setOption(libc, descriptor, SOL_UDP, UDP_SEGMENT, 0),
-      onRefused: (errno) => this.handleErrno(errno, 'send'),
+      onRefused: (errno) => this.handleError(systemError(getSystemErrorName(-errno), 'send')),
     });
   }
 
@@ -87,8 +87,13 @@ export abstract class DescriptorPort implements UdpPort, ReceivingPort {
     }
   }
 
-  protected handleErrno(errno: number, call: string): void {
-    if (errno !== EAGAIN) this.handleError(systemError(getSystemErrorName(-errno), call));
+  /** What `Receiver.receive` returned below zero. */
+  protected handleNothingReceived(errno: number): void {
+    if (errno === EAGAIN) return;
+    const error = systemError(getSystemErrorName(-errno), 'recvmmsg');
+    // A firewall refuses what is sent, not what is received: this is a filter of system calls (seccomp), and it stays.
+    if (errno === EPERM) this.#fail(error);
+    else this.handleError(error);
   }
 
   protected handleError(error: NodeJS.ErrnoException): void {
@@ -97,13 +102,17 @@ export abstract class DescriptorPort implements UdpPort, ReceivingPort {
       if (error.code === 'EMSGSIZE' && !this.closed) this.#handlers.onTooLong?.();
       return;
     }
-    if (this.#failed || this.closed) return;
-    this.#failed = true;
-    this.#handlers.onError(error);
+    this.#fail(error);
   }
 
   protected releaseMemory(): void {
     this.#release?.(this.transmit.slab);
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed || this.closed) return;
+    this.#failed = true;
+    this.#handlers.onError(error);
   }
 
   #send(): void {

@@ -149,7 +149,7 @@ class PollingPort extends DescriptorPort {
   receive(receiver: Receiver): void {
     if (this.closed) return;
     const messages = receiver.receive(this);
-    if (messages < 0) this.handleErrno(-messages, 'recvmmsg');
+    if (messages < 0) this.handleNothingReceived(-messages);
     else this.deliver(receiver);
   }
 

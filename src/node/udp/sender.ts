@@ -99,8 +99,8 @@ export class Sender {
   #handleRefusal(errno: number): boolean {
     if (errno === EAGAIN) return false;
     if (errno === EINTR) return true;
-    if (this.#counts[this.#done]! > 1 && SEGMENTATION_REFUSED.has(errno)) {
-      // EIO: not on this interface. Else: these datagrams are larger than the path takes in one piece, others may not be.
+    if (this.#refusesToCut(errno)) {
+      // EIO: this interface cannot. Else: these datagrams are larger than the path takes in one piece, others may not be.
       const first = this.#firsts[this.#done]!;
       this.#largestSegment = errno === EIO ? 0 : this.#transmit.lengths[first]! - 1;
       this.#prepare(first);
@@ -123,6 +123,12 @@ export class Sender {
     this.#options.onRefused(errno);
     this.#retried = this.#done;
     return true;
+  }
+
+  /** The system would take the datagrams one by one. EMSGSIZE may also be news of the path, which are told once. */
+  #refusesToCut(errno: number): boolean {
+    if (this.#counts[this.#done]! === 1) return false;
+    return errno === EIO || errno === EINVAL || (errno === EMSGSIZE && this.#retried === this.#done);
   }
 
   /** Makes messages of the datagrams from `first`. */
@@ -188,6 +194,3 @@ export class Sender {
     this.#table.setName(message, this.#targetAddress);
   }
 }
-
-/** What the system may say to a message that it is to cut up, though it would take the datagrams one by one. */
-const SEGMENTATION_REFUSED = new Set([EIO, EINVAL, EMSGSIZE]);

@@ -94,7 +94,7 @@ class WatchedPort extends DescriptorPort {
     this.#reads++;
     const messages = this.#receiver.receive(this, this.#taken);
     if (messages < 0) {
-      this.handleErrno(-messages, 'recvmmsg');
+      this.handleNothingReceived(-messages);
       return;
     }
     this.#taken += messages;
