@@ -1,9 +1,9 @@
 /**
  * When to acknowledge (RFC 5681 §4.2, RFC 9293 §3.8.6.3). At once: data out of order or filling a hole, a FIN, anything
  * unacceptable, the first segments of a connection, and the tail of what a sender pushed. Otherwise for every k segments, judged
- * once per burst, or when a short delay is over. k follows what the sender has in flight, so that it always gets at least four
- * acknowledgements per window: an acknowledgement costs us as much as receiving a segment, but a stretched one must never starve a
- * sender whose window is small.
+ * once per burst, or when a short delay is over. k follows what the sender has in flight, so that it gets sixteen acknowledgements
+ * per window where there are two segments for each: an acknowledgement costs us as much as receiving a segment, but what the sender
+ * waits for it is added to its round trip, and a paced sender, or one behind a bottleneck, waits for all k segments to come.
  */
 
 import { type Instant, instant } from '../../base/instant.ts';
@@ -14,6 +14,7 @@ import type { WindowTuning } from './window-tuning.ts';
 const QUICK_SEGMENTS = 16;
 const MIN_SEGMENTS_PER_ACK = 2;
 const MAX_SEGMENTS_PER_ACK = 16;
+const ACKS_PER_ROUND = 16;
 /** No timer needs to be finer. */
 const MIN_DELAY_MS = 1;
 
@@ -46,7 +47,7 @@ export class AckPolicy {
     if (this.immediate) return true;
     if (this.#segments === 0) return false;
     if (this.#seen < QUICK_SEGMENTS || this.#pushed) return true;
-    const inFlightShare = tuning.arrivedLastRound / (4 * mss);
+    const inFlightShare = tuning.arrivedLastRound / (ACKS_PER_ROUND * mss);
     const k = Math.min(MAX_SEGMENTS_PER_ACK, Math.max(MIN_SEGMENTS_PER_ACK, inFlightShare));
     if (this.#segments >= k || this.#bytes >= k * mss) return true;
     if (this.deadline === NEVER) {

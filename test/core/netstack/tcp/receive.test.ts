@@ -213,6 +213,25 @@ describe('when it acknowledges (RFC 5681 §4.2)', () => {
     script.expect(100.5, { ack: 22_001 });
   });
 
+  it('so often that what it waits adds a thirtieth of the round trip at most, however evenly segments come', () => {
+    const script = established({ rttMs: 100 });
+    const waits: number[] = [];
+    let acknowledged = 0;
+    // 64 segments in each round trip of 100 ms, at equal distances; the last round counts.
+    for (let i = 0; i < 5 * 64; i++) {
+      const now = 200 + (i * 100) / 64;
+      script.inject(now, { ...run(1 + i * 1000, 1)[0]!, ts: [1000 + Math.floor(now), Math.floor(now) - 100] });
+      credit(script, now, 1000);
+      for (const ack of script.take())
+        for (; acknowledged * 1000 + 1 < ack.ack; acknowledged++)
+          if (i >= 4 * 64) waits.push(ack.at - (200 + (acknowledged * 100) / 64));
+    }
+    const mean = waits.reduce((sum, wait) => sum + wait, 0) / waits.length;
+    expect(mean).toBeLessThan(100 / 30);
+    // And yet for several at a time.
+    expect(new Set(waits).size).toBeGreaterThan(2);
+  });
+
   it('once per burst, however many segments it had', () => {
     const script = settled();
     script.inject(100, ...run(20_001, 30));
