@@ -1,5 +1,5 @@
 /**
- * Proportional rate reduction (RFC 6937): in recovery the window shrinks to the threshold in proportion to what arrives, instead of
+ * Proportional rate reduction (RFC 9937): in recovery the window shrinks to the threshold in proportion to what arrives, instead of
  * falling silent for half a round trip and bursting after.
  */
 
@@ -8,7 +8,7 @@ export class RateReduction {
   #sent = 0;
   #flightAtStart = 1;
 
-  /** Recovery begins with `flightSize` bytes outstanding. */
+  /** Recovery begins. `flightSize` is RecoverFS (§6.2): outstanding, and not reported before the acknowledgement that told of the loss. */
   begin(flightSize: number): void {
     this.#delivered = 0;
     this.#sent = 0;
@@ -21,7 +21,7 @@ export class RateReduction {
 
   /**
    * The congestion window after an acknowledgement that delivered `delivered` bytes, with `inFlight` now in the network. `safe` is
-   * true if it moved SND.UNA and told of no new loss: then the slow-start bound of §3 applies, else the conservative one.
+   * true if it moved SND.UNA and told of no new loss: then the slow-start bound (§6.2) applies, else the conservative one.
    */
   window(delivered: number, inFlight: number, threshold: number, mss: number, safe: boolean): number {
     this.#delivered += delivered;

@@ -1,6 +1,6 @@
 /**
  * Finding and repairing loss. Losses are found by RACK (RFC 8985), and for peers without SACK by counting duplicate acknowledgements
- * (RFC 6582); they are repaired under proportional rate reduction (RFC 6937), with tail loss probes before and the retransmission
+ * (RFC 6582); they are repaired under proportional rate reduction (RFC 9937), with tail loss probes before and the retransmission
  * timeout (RFC 6298) as the last resort. A reduction that proves needless is taken back.
  */
 
@@ -95,7 +95,7 @@ export class LossRecovery {
     if (advanced) this.#onAdvance(segment.acknowledgement, next, echoSentAt, now);
     else if (duplicate && !this.sackPermitted) this.#duplicateAcks++;
     if (this.probe.repairedLoss(segment, duplicate) && this.phase === 'open') this.#reduceAfterProbe(now);
-    this.#detect(segment.acknowledgement, next, now);
+    this.#detect(segment.acknowledgement, next, board.delivered, now);
     this.#adjustWindow(segment.acknowledgement, next, advanced && this.queue.lostCount <= lostBefore, now);
     if (advanced) this.#rearm(now);
   }
@@ -103,7 +103,7 @@ export class LossRecovery {
   /** The reordering timer: what was waited for is lost. */
   onReorderTimeout(una: number, next: number, now: Instant): void {
     this.reorderAt = NEVER;
-    this.#detect(una, next, now);
+    this.#detect(una, next, 0, now);
   }
 
   /** The tail loss probe timer. */
@@ -199,7 +199,11 @@ export class LossRecovery {
     if (this.phase === 'open') return;
     const over = seqGe(una, this.#point);
     if (needless || (over && this.#undo.provedNeedlessByItself)) this.#takeBack();
-    else if (over) this.#endRecovery(next);
+    else if (over) {
+      this.#endRecovery(next);
+      // What was sent since it began was lost too, and is being repaired: congestion in another window (RFC 5681 §4.3).
+      if (this.#undo.repairs(una)) this.#enterRecovery(una, next, this.#scoreboard.delivered, now);
+    }
     else if (!this.sackPermitted && this.queue.count > 0) {
       // A partial acknowledgement shows the next hole (RFC 6582 §3.2 step 3).
       if (this.phase === 'recovery') this.queue.markLost(this.queue.slot(0));
@@ -207,22 +211,23 @@ export class LossRecovery {
     }
   }
 
-  #detect(una: number, next: number, now: Instant): void {
+  #detect(una: number, next: number, delivered: number, now: Instant): void {
     const queue = this.queue;
     if (queue.count === 0) return;
     if (this.sackPermitted) {
       const wait = this.#rack.detect(queue, this.phase !== 'open', this.rtt, now);
       this.reorderAt = wait > 0 ? instant(now + wait) : NEVER;
     } else if (this.#duplicateAcks >= DUPLICATE_THRESHOLD && this.phase === 'open') queue.markLost(queue.slot(0));
-    if (queue.lostCount > 0 && this.phase === 'open' && !this.#forced) this.#enterRecovery(una, next, now);
+    if (queue.lostCount > 0 && this.phase === 'open' && !this.#forced) this.#enterRecovery(una, next, delivered, now);
   }
 
-  #enterRecovery(una: number, next: number, now: Instant): void {
+  /** `delivered`: bytes that the acknowledgement which told of the loss reported. */
+  #enterRecovery(una: number, next: number, delivered: number, now: Instant): void {
     const flight = seqDiff(next, una);
     this.phase = 'recovery';
     this.#point = next;
     this.congestion.onCongestion(flight, now);
-    this.#reduction.begin(flight);
+    this.#reduction.begin(flight - this.queue.sackedBytes + delivered);
     this.#undo.begin(una);
     this.probe.disarm();
     this.#reduce(0, false);

@@ -30,12 +30,17 @@ export class UndoDetector {
   begin(una: number): void {
     this.#active = true;
     this.#unexplained = 0;
-    this.#retransmitted = false;
     this.#advanced = false;
     this.#over = false;
     this.#from = this.#to = una;
     // What an earlier repair sent again moves SND.UNA too, and its echo says nothing about this one (RFC 3522 §3.2, step 4).
-    this.#pending = this.#pending && seqGt(this.#pendingTo, una);
+    this.#pending = this.repairs(una);
+    this.#retransmitted = this.#pending;
+  }
+
+  /** Something from `una` on was sent again. */
+  repairs(una: number): boolean {
+    return this.#pending && seqGt(this.#pendingTo, una);
   }
 
   /** The repair is over. Reports of duplicates take another round trip: until what is sent by now, up to `next`, is acknowledged. */

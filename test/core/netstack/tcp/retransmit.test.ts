@@ -188,6 +188,25 @@ describe('fast recovery with SACK (RFC 8985, RFC 6675)', () => {
     expect(resent).toBeLessThanOrEqual(0.7 * 40 + 2);
   });
 
+  it('reduces the window again for a loss in the next window, though the same recovery repairs it (RFC 5681 §4.3)', () => {
+    const windowAfter = (...meantime: ScriptSegment[]): number => {
+      const script = open();
+      write(script, 200, 200);
+      script.take();
+      script.inject(300, ack(0, [1, 8]));
+      script.inject(305, ack(0, [1, 8], [9, 10]));
+      script.inject(400, ack(8, [9, 10]));
+      for (const segment of meantime) script.inject(401, segment);
+      const sent = script.take().map((segment) => (segment.seq - 1) / MSS);
+      // The first recovery is over with this; then all that was sent arrives.
+      script.inject(405, ack(10, ...(meantime.length > 0 ? [[11, 13] as [number, number]] : [])));
+      const last = Math.max(...sent, ...numbers(script));
+      script.inject(501, ack(last + 1));
+      return script.take().length;
+    };
+    expect([windowAfter(), windowAfter(ack(8, [9, 10], [11, 13]))]).toEqual([6, 5]);
+  });
+
   it('ignores blocks outside of what is outstanding, reversed or empty', () => {
     const script = open();
     write(script, 200, 10);
