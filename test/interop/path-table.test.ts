@@ -1,6 +1,6 @@
 /**
  * Our TCP beside Linux's over the same long, lossy path: the same seeded relay, rate cap and CUBIC server, one run after the
- * other. A slice runs by default; SLUICE_DEEP=1 runs every cell, some minutes more than twenty, and writes docs/path-table.md.
+ * other. A slice runs by default; SLUICE_DEEP=1 runs every cell, in little more than half an hour, and writes docs/path-table.md.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -17,23 +17,20 @@ interface Cell {
 }
 
 const DEEP = process.env['SLUICE_DEEP'] === '1';
-const SECONDS = DEEP ? 8 : 6;
+const SECONDS = 6;
 const RATE_MBIT = 100;
+/** Of Linux, without reordering: each cell, and the geometric mean of all downloads. */
+const LEAST = 0.85;
+const LEAST_MEAN = 0.95;
+/** Of Linux, with reordering: how much of it is taken for loss decides. */
+const LEAST_REORDERED = 0.7;
 
-const every = (['download', 'upload'] as const).flatMap((direction) =>
-  [40, 100].flatMap((rttMs) =>
-    [
-      [0, 0],
-      [0.1, 0],
-      [1, 0],
-      [0, 1],
-    ].flatMap(([lossPercent, reorderPercent]) =>
-      [1, 32].map(
-        (flows): Cell => ({ direction, rttMs, lossPercent: lossPercent!, reorderPercent: reorderPercent!, flows }),
-      ),
-    ),
-  ),
-);
+const every: Cell[] = [
+  ...cells('download', [20, 40, 100, 150], [0, 0.1, 1], [0], [1, 32, 200]),
+  ...cells('upload', [40, 100], [0, 0.1, 1], [0], [1, 32]),
+  ...cells('download', [40, 100], [0], [1], [1, 32]),
+  ...cells('upload', [40, 100], [0], [1], [1, 32]),
+];
 const slice: Cell[] = [
   { direction: 'download', rttMs: 40, lossPercent: 0, reorderPercent: 0, flows: 1 },
   { direction: 'download', rttMs: 100, lossPercent: 1, reorderPercent: 0, flows: 32 },
@@ -47,7 +44,7 @@ afterAll(async () => {
 
 describe('throughput on long and lossy paths, beside Linux', () => {
   it(DEEP
-    ? 'reaches at least 70 % of Linux in every cell'
+    ? 'reaches at least 95 % of Linux on average, and 85 % in every cell without reordering'
     : 'is measured in three cells, where both stacks carry data', async () => {
     const lab = await Lab.create();
     labs.push(lab);
@@ -69,9 +66,39 @@ describe('throughput on long and lossy paths, beside Linux', () => {
     if (DEEP) writeFileSync(new URL('../../docs/path-table.md', import.meta.url), page(rows));
     // A share of CI's machine says nothing about speed: there it only has to work.
     expect(rows.filter(({ ours, linux }) => ours === 0 || linux === 0).map(line)).toEqual([]);
-    if (DEEP) expect(rows.filter(({ ours, linux }) => ours < 0.7 * linux).map(line)).toEqual([]);
+    if (!DEEP) return;
+    const least = ({ reorderPercent }: Cell): number => (reorderPercent > 0 ? LEAST_REORDERED : LEAST);
+    expect(rows.filter(({ cell, ours, linux }) => ours < least(cell) * linux).map(line)).toEqual([]);
+    const downloads = rows.filter(({ cell }) => cell.direction === 'download' && cell.reorderPercent === 0);
+    expect(mean(downloads.map(({ ours, linux }) => ours / linux))).toBeGreaterThanOrEqual(LEAST_MEAN);
   }, 3_600_000);
 });
+
+function cells(
+  direction: Cell['direction'],
+  rtts: readonly number[],
+  losses: readonly number[],
+  reorderings: readonly number[],
+  flowCounts: readonly number[],
+): Cell[] {
+  return rtts.flatMap((rttMs) =>
+    losses.flatMap((lossPercent) =>
+      reorderings.flatMap((reorderPercent) =>
+        flowCounts.map((flows) => ({ direction, rttMs, lossPercent, reorderPercent, flows })),
+      ),
+    ),
+  );
+}
+
+/**
+ * How many alike run beside each other in a cell of a single flow that loses packets: together they stay far from the rate cap and do
+ * not feel each other, and one run says as much as several. The rate of one is about 1.2 segments per round trip and √loss.
+ */
+function abreast({ flows, lossPercent, rttMs }: Cell): number {
+  if (!DEEP || flows > 1 || lossPercent === 0) return 1;
+  const mbits = (1.2 * 1368 * 8) / (rttMs / 1000) / Math.sqrt(lossPercent / 100) / 1e6;
+  return Math.min(5, Math.max(1, Math.floor(RATE_MBIT / 4 / mbits)));
+}
 
 /** What a single flow gets depends on which packets are lost: one run says little. */
 function seedsFor({ flows, lossPercent, reorderPercent }: Cell): readonly number[] {
@@ -107,14 +134,16 @@ async function run(
   const kernel = stack === 'linux' ? await lab.startKernelClient(endpoint) : undefined;
   const client = lab.agent(lab.client, 'peer.mjs');
   if (stack === 'ours') await client.call('open', { conf: lab.conf({ endpoint }) });
-  const request = { host: INNER.server[4], port, flows: cell.flows, seconds: SECONDS, direction: cell.direction };
+  const flows = cell.flows * abreast(cell);
+  const request = { host: INNER.server[4], port, flows, seconds: SECONDS, direction: cell.direction };
   const before = await server.call<{ received: number }>('totals');
   const { bytes } = await client.call<{ bytes: number }>('measure', request);
   const after = await server.call<{ received: number }>('totals');
   client.process.kill();
   await kernel?.();
   await relay.end();
-  return ((cell.direction === 'download' ? bytes : after.received - before.received) * 8) / SECONDS / 1e6;
+  const received = cell.direction === 'download' ? bytes : after.received - before.received;
+  return (received * 8) / SECONDS / 1e6 / abreast(cell);
 }
 
 function mean(values: readonly number[]): number {
@@ -132,7 +161,8 @@ function page(rows: readonly { cell: Cell; ours: number; linux: number }[]): str
     '# Throughput on long and lossy paths',
     '',
     `Through real wireguard-go and a seeded relay capped at ${RATE_MBIT} Mbit/s each way, CUBIC at the server; ${SECONDS} s from the first SYN,`,
-    `geometric mean of two seeds, of four where a single flow loses packets. Linux is the kernel's own TCP over wireguard-go with a TUN, through the same relay and seeds.`,
+    `geometric mean of two seeds, of four where a single flow loses packets; then up to five alike run abreast, far below the cap, and the figure`,
+    `is that of one. Linux is the kernel's own TCP over wireguard-go with a TUN, through the same relay and seeds.`,
     `Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}. Written by \`SLUICE_DEEP=1 npm run test:interop -- path-table\`.`,
     '',
     '| direction | RTT | loss | reordered | flows | Sluice, Mbit/s | Linux, Mbit/s | ratio |',

@@ -203,8 +203,7 @@ export class LossRecovery {
       this.#endRecovery(next);
       // What was sent since it began was lost too, and is being repaired: congestion in another window (RFC 5681 §4.3).
       if (this.#undo.repairs(una)) this.#enterRecovery(una, next, this.#scoreboard.delivered, now);
-    }
-    else if (!this.sackPermitted && this.queue.count > 0) {
+    } else if (!this.sackPermitted && this.queue.count > 0) {
       // A partial acknowledgement shows the next hole (RFC 6582 §3.2 step 3).
       if (this.phase === 'recovery') this.queue.markLost(this.queue.slot(0));
       else this.#rack.detectOnTimeout(this.queue, this.rtt, now);

@@ -3,7 +3,7 @@
 export interface TcpSettings {
   /** Receive window of a new connection, in bytes; it doubles per round trip while the reader keeps up. */
   readonly receiveWindowStart: number;
-  /** Largest receive window of one connection, in bytes: 32 MiB carry 1 Gbit/s over 250 ms. At most 1 GiB (RFC 7323 §2.3). */
+  /** Largest receive window of one connection, in bytes: twice what is in flight at 1 Gbit/s over 250 ms, since data goes on coming while a hole is filled. At most 1 GiB (RFC 7323 §2.3). */
   readonly receiveWindowMax: number;
   /** All receive windows together, in bytes; also the bound of what is held out of order. The shell makes it fit the machine. */
   readonly receiveBudget: number;
@@ -44,10 +44,10 @@ const MIB = 1024 * KIB;
 
 export const DEFAULT_TCP_SETTINGS: TcpSettings = {
   receiveWindowStart: 64 * KIB,
-  receiveWindowMax: 32 * MIB,
+  receiveWindowMax: 64 * MIB,
   receiveBudget: 256 * MIB,
   sendBufferStart: 256 * KIB,
-  sendBufferMax: 32 * MIB,
+  sendBufferMax: 64 * MIB,
   sendBudget: 256 * MIB,
   outOfOrderRanges: 1024,
   maxConnections: 10_000,

@@ -160,7 +160,7 @@ describe('HyStart++ (RFC 9406)', () => {
   });
 });
 
-describe('proportional rate reduction (RFC 6937)', () => {
+describe('proportional rate reduction (RFC 9937 §6.2)', () => {
   it('sends seven for ten delivered on the way down to seven tenths', () => {
     const reduction = new RateReduction();
     reduction.begin(100 * MSS);

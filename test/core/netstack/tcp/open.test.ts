@@ -7,7 +7,7 @@ const connect = (script: Script, t = 0): Script =>
 describe('active open (RFC 9293 §3.5)', () => {
   it('sends a SYN with MSS, window scale, SACK-permitted and timestamps (RFC 7323 §2.2, RFC 2018 §2)', () => {
     const script = connect(new Script());
-    script.expect(0, { flags: 'S', seq: 0, mss: 1380, scale: 9, sackOk: true, window: 65_535, ts: [0, 0] });
+    script.expect(0, { flags: 'S', seq: 0, mss: 1380, scale: 10, sackOk: true, window: 65_535, ts: [0, 0] });
   });
 
   it('offers an MSS of the MTU less 40 over IPv4 and less 60 over IPv6 (RFC 9293 §3.7.1)', () => {
@@ -144,7 +144,7 @@ describe('passive open (RFC 9293 §3.5)', () => {
     const script = listening();
     expect(script.takeEvents()).toMatchObject([{ kind: 'bound', socket: SOCKET, local: { port: 80 } }]);
     script.inject(0, { flags: 'S', seq: 0, mss: 1460, scale: 7, sackOk: true, ts: [500, 0] });
-    script.expect(0, { flags: 'SA', seq: 0, ack: 1, mss: 1380, scale: 9, sackOk: true, ts: [0, 500] });
+    script.expect(0, { flags: 'SA', seq: 0, ack: 1, mss: 1380, scale: 10, sackOk: true, ts: [0, 500] });
     expect(script.takeEvents()).toEqual([]);
     script.inject(20, { flags: 'A', seq: 1, ack: 1, ts: [520, 0] });
     expect(script.takeEvents()).toMatchObject([

@@ -167,7 +167,7 @@ describe('fast recovery with SACK (RFC 8985, RFC 6675)', () => {
     expect(numbers(script.at(440)).filter((n) => n === 0)).toHaveLength(1);
   });
 
-  it('halves no more than once per window, and sends in proportion to what arrives (RFC 6937)', () => {
+  it('halves no more than once per window, and sends in proportion to what arrives (RFC 9937)', () => {
     const script = open();
     write(script, 200, 200);
     script.take();
