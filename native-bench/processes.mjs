@@ -1,30 +1,54 @@
 /** Children of the benchmarks: started here, and ended here by their id. */
-import { execFile, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFile, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-
-const run = promisify(execFile);
+import { fromDist } from './dist.mjs';
 
 export const program = (name) => join(import.meta.dirname, 'programs', name);
+
+/** Beyond the time that is measured. */
+const STARTING_SECONDS = 20;
 
 /** Runs programs/transfer.mjs, if need be behind a command such as `ip netns exec NAME`, and returns what it printed. */
 export async function transfer(options, { prefix = [], env = {} } = {}) {
   const command = [...prefix, process.execPath, program('transfer.mjs'), JSON.stringify(options)];
-  const { stdout } = await run(command[0], command.slice(1), { env: { ...process.env, ...env }, timeout: 30_000 });
-  return JSON.parse(stdout);
+  const timeout = (STARTING_SECONDS + options.warmupSeconds + options.seconds) * 1000;
+  try {
+    const { stdout } = await promisify(execFile)(command[0], command.slice(1), {
+      env: { ...process.env, ...env },
+      timeout,
+    });
+    return JSON.parse(stdout);
+  } catch (error) {
+    // Of an uncaught error, Node prints more than its sentence.
+    const sentence = /^\w*(?:Error|Exception)\b.*$/m.exec(error.stderr)?.[0];
+    throw new Error(sentence ?? (error.killed ? 'it did not end in time' : 'it failed without a word'), {
+      cause: error,
+    });
+  }
 }
 
-export function perGib(seconds, bytes) {
-  return seconds / (bytes / 2 ** 30);
-}
-
-/** User and system time of a process so far with all its threads, in seconds (proc(5), fields 14 and 15 in ticks of 10 ms). */
-export function cpuSecondsOf(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+/** The far end of a tunnel in a process of its own. */
+export async function startFarEnd(dist, mbitPerSecond) {
+  const { planFarEnd } = await fromDist(dist, 'bench/far-end.js');
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
+  const { options, conf } = await planFarEnd(join(folder, 'counter'), mbitPerSecond);
+  const child = fork(join(dist, 'bench/far-end-program.js'), [JSON.stringify(options)]);
+  const exited = once(child, 'exit');
+  const close = async () => {
+    if (child.connected) child.disconnect();
+    await exited;
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const answer = await Promise.race([once(child, 'message'), exited]);
+  if (!answer[0]?.port) {
+    await close();
+    throw new Error(`the far end ended with ${answer[0]}`);
+  }
+  return { pid: child.pid, udpPort: answer[0].port, conf: conf(answer[0].port), counter: options.counter, close };
 }
 
 /** A child in the background; `end` kills it and waits for its death. */

@@ -10,8 +10,8 @@ import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fromDist } from './dist.mjs';
-import { loopback } from './sections/loopback.mjs';
 import { peers } from './sections/peers.mjs';
+import { sockets } from './sections/sockets.mjs';
 import { tcp } from './sections/tcp.mjs';
 
 const { values } = parseArgs({
@@ -23,12 +23,12 @@ const { values } = parseArgs({
     dist: { type: 'string', default: join(import.meta.dirname, '../dist') },
   },
 });
-const { smoke } = values;
+const effort = values.smoke ? 'smoke' : 'full';
 const dist = resolve(values.dist);
 const { aead } = await fromDist(dist, 'bench/aead.js');
 const { core } = await fromDist(dist, 'bench/core.js');
-const SECTIONS = [aead, core, tcp, loopback, peers];
-const rounds = Number(values.rounds ?? (smoke ? 1 : 5));
+const SECTIONS = [aead, core, tcp, sockets, peers];
+const rounds = Number(values.rounds ?? (values.smoke ? 1 : 5));
 const unknown = values.section?.find((name) => !SECTIONS.some((section) => section.name === name));
 if (!Number.isInteger(rounds) || rounds < 1 || unknown) {
   console.error(`--rounds takes a number, --section one of ${SECTIONS.map(({ name }) => name).join(', ')}`);
@@ -37,25 +37,25 @@ if (!Number.isInteger(rounds) || rounds < 1 || unknown) {
 
 const { measure } = await fromDist(dist, 'bench/measure.js');
 const { markdown } = await fromDist(dist, 'bench/report.js');
+const { createStepReporter } = await fromDist(dist, 'cli/progress/steps.js');
 const { describeMachine } = await fromDist(dist, 'bench/machine.js');
 
+const reporter = createStepReporter({ err: screen(process.stderr), env: process.env });
+const progress = { onStep: (step) => reporter.onStep(step), note: (text) => reporter.note(text) };
 const machine = { ...describeMachine(), commit: commit() };
 const results = [];
 for (const section of SECTIONS) {
   if (values.section && !values.section.includes(section.name)) continue;
   const opened = { ...section, open: (context) => section.open({ ...context, dist }) };
-  results.push(await measure(opened, { rounds, smoke, note, onStep }));
+  results.push(await measure(opened, { rounds, effort, ...progress }));
 }
-const report = { schema: 1, machine, rounds, smoke, results };
+reporter.settle();
+const report = { schema: 1, machine, rounds, effort, results };
 console.log(markdown(report));
 if (values.json) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
 
-function note(text) {
-  console.error(`${new Date().toISOString().slice(11, 19)} ${text}`);
-}
-
-function onStep({ section, done, total, what }) {
-  note(`${section} ${done}/${total}: ${what}`);
+function screen(stream) {
+  return { write: (text) => stream.write(text), isTTY: stream.isTTY === true, columns: stream.columns ?? 80 };
 }
 
 function commit() {

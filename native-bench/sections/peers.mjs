@@ -1,7 +1,8 @@
 /** Whole downloads and uploads through every client that is found, from and to the same server behind a real wireguard-go. */
+import { fromDist } from '../dist.mjs';
 import { Lab, missingForLab, SERVER } from '../lab.mjs';
 import { findPeers } from '../peers.mjs';
-import { perGib, transfer } from '../processes.mjs';
+import { transfer } from '../processes.mjs';
 
 export const peers = {
   name: 'peers',
@@ -15,7 +16,9 @@ export const peers = {
     'Mbit/s says what the whole chain does, and seconds per GiB what the client costs. Ratios are to Sluice.',
   missing: missingForLab,
 
-  async open({ dist, smoke }) {
+  async open({ dist, effort }) {
+    const smoke = effort === 'smoke';
+    const { perGib } = await fromDist(dist, 'bench/transfer.js');
     const { found, notShown } = findPeers();
     const lab = await Lab.open(1 + found.length);
     const seconds = smoke ? 0.5 : 3;
@@ -23,41 +26,40 @@ export const peers = {
     for (const direction of ['download', 'upload']) {
       for (const connections of smoke ? [1] : [1, 32]) {
         const group = `${direction}, ${connections} ${connections === 1 ? 'stream' : 'streams'}`;
-        const work = { direction, connections, counter: lab.counter, warmupSeconds: smoke ? 0.3 : 1, seconds };
-        const ours = { dist, conf: lab.conf(lab.clients[0]), ...SERVER };
-        cases.push({ group, name: 'Sluice', baseline: true, run: () => embedded(lab, { ...ours, ...work }) });
-        for (const [index, peer] of found.entries()) {
-          const client = lab.clients[1 + index];
-          cases.push({ group, name: peer.name, run: () => through(peer, client, lab, work) });
-        }
+        const work = { dist, direction, connections, counter: lab.counter, warmupSeconds: smoke ? 0.3 : 1, seconds };
+        const [ownClient, ...clients] = lab.clients;
+        const embedded = async () => {
+          const options = {
+            ...work,
+            ...SERVER,
+            conf: lab.conf(ownClient),
+            watch: { server: lab.serverPid },
+          };
+          const result = await transfer(options, { prefix: lab.atClient });
+          return { result, client: result.cpuSeconds, tunnel: result.cpuSeconds };
+        };
+        const through = async (peer, client) => {
+          const running = await peer.start(lab, client);
+          try {
+            const watch = { tunnel: running.pid, server: lab.serverPid };
+            const result = await transfer({ ...work, ...running.reader, watch }, { prefix: lab.atClient });
+            const { tunnel } = result.watched;
+            return { result, client: tunnel + result.cpuSeconds, tunnel };
+          } finally {
+            await running.end();
+          }
+        };
+        const figures = ({ result: { bytes, mbitPerSecond, watched }, client, tunnel }) => ({
+          'Mbit/s': mbitPerSecond,
+          'client CPU s/GiB': perGib(client, bytes),
+          'tunnel CPU s/GiB': perGib(tunnel, bytes),
+          'far end CPU s/GiB': perGib(watched.server, bytes),
+        });
+        cases.push({ group, name: 'Sluice', baseline: true, run: async () => figures(await embedded()) });
+        for (const [index, peer] of found.entries())
+          cases.push({ group, name: peer.name, run: async () => figures(await through(peer, clients[index])) });
       }
     }
     return { cases, notShown, close: () => lab.close() };
   },
 };
-
-async function embedded(lab, work) {
-  const result = await transfer({ ...work, watch: { server: lab.serverPid } }, { prefix: lab.atClient });
-  return figures(result, { client: result.cpuSeconds, tunnel: result.cpuSeconds });
-}
-
-async function through(peer, client, lab, work) {
-  const running = await peer.start(lab, client);
-  try {
-    const watch = { tunnel: running.pid, server: lab.serverPid };
-    const result = await transfer({ ...work, ...running.reader, watch }, { prefix: lab.atClient });
-    const { tunnel } = result.watched;
-    return figures(result, { client: tunnel + result.cpuSeconds, tunnel });
-  } finally {
-    await running.end();
-  }
-}
-
-function figures({ bytes, mbitPerSecond, watched }, { client, tunnel }) {
-  return {
-    'Mbit/s': mbitPerSecond,
-    'client CPU s/GiB': perGib(client, bytes),
-    'tunnel CPU s/GiB': perGib(tunnel, bytes),
-    'far end CPU s/GiB': perGib(watched.server, bytes),
-  };
-}

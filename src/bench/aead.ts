@@ -3,7 +3,7 @@
 import { TRANSPORT_HEADER_LENGTH } from '../core/base/burst.ts';
 import { type AeadKey, type Crypto, TAG_LENGTH } from '../core/base/crypto.ts';
 import { backends } from './backends.ts';
-import type { Case, Metrics, Section } from './section.ts';
+import type { Case, Effort, Metrics, Section } from './section.ts';
 
 const SLOTS = 64;
 const SLOT_BYTES = 2048;
@@ -11,18 +11,19 @@ const SLOT_BYTES = 2048;
 const LENGTHS = [1424, 64] as const;
 /** The optimizing compilers want some thousand calls first. */
 const WARM_UP_RUNS = 4;
+/** Measured time per case and round. */
+const MEASURE_MS: Readonly<Record<Effort, number>> = { smoke: 20, quick: 50, full: 150 };
 
 export const aead: Section = {
   name: 'aead',
   title: 'AEAD, per packet',
   note: `Time of the calls alone, in place in ${SLOTS} slots of ${SLOT_BYTES} bytes in turn; the median of the runs through them. Ratios are to the first backend.`,
-  async open({ smoke }) {
+  async open({ effort }) {
     const { found, notShown } = await backends();
-    const measureMs = smoke ? 20 : 150;
     const cases = LENGTHS.flatMap((length) =>
       (['open', 'seal'] as const).flatMap((what) =>
         found.map((crypto, index): Case => {
-          const run = prepare(crypto, what, length, measureMs);
+          const run = prepare(crypto, what, length, MEASURE_MS[effort]);
           for (let i = 0; i < WARM_UP_RUNS && crypto.name !== 'noble'; i++) run();
           return { group: `${what} ${length} B`, name: crypto.name, baseline: index === 0, run };
         }),

@@ -2,23 +2,31 @@
 
 import type { Crypto } from '../core/base/crypto.ts';
 import { backends } from './backends.ts';
+import { BURST_DATAGRAMS } from './core-ends.ts';
 import { CoreTransfer, SEGMENT_BYTES, type Work } from './core-transfer.ts';
-import type { Case, Metrics, Section } from './section.ts';
+import type { Case, Effort, Metrics, Section } from './section.ts';
 
-const LARGEST_BURST = 32;
+/** Stream bytes per case and round. */
+const TRANSFER_MIB: Readonly<Record<Effort, number>> = { smoke: 2, quick: 8, full: 24 };
 
 /** What is measured. Bursts of two packets of a connection are what makes our receiver acknowledge every second segment. */
 const WORKS: readonly (Work & { readonly group: string })[] = [
-  { group: 'download, 1 connection', direction: 'download', connections: 1, burst: LARGEST_BURST, run: LARGEST_BURST },
+  {
+    group: 'download, 1 connection',
+    direction: 'download',
+    connections: 1,
+    burst: BURST_DATAGRAMS,
+    run: BURST_DATAGRAMS,
+  },
   { group: 'download, 1 connection, an ACK per 2', direction: 'download', connections: 1, burst: 2, run: 2 },
   {
     group: 'download, 200 connections, an ACK per 2',
     direction: 'download',
     connections: 200,
-    burst: LARGEST_BURST,
+    burst: BURST_DATAGRAMS,
     run: 2,
   },
-  { group: 'upload, 1 connection', direction: 'upload', connections: 1, burst: LARGEST_BURST, run: LARGEST_BURST },
+  { group: 'upload, 1 connection', direction: 'upload', connections: 1, burst: BURST_DATAGRAMS, run: BURST_DATAGRAMS },
 ];
 
 export const core: Section = {
@@ -29,20 +37,19 @@ export const core: Section = {
     'AEAD calls in it, timed alone on copies of the same packets before and after; “other” is the rest. “× AEAD” is the whole ' +
     'against opening (sealing, for the upload) a full packet. An ACK per 2: runs of two packets of a connection, for one connection also bursts of two. ' +
     'Medians over samples of 256 packets.',
-  async open({ smoke }) {
+  async open({ effort }) {
     const { found, notShown } = await backends(['noble']);
-    const bytes = (smoke ? 2 : 24) << 20;
     const cases = WORKS.flatMap((work) =>
       found.map(
         (crypto, index): Case => ({
           group: work.group,
           name: crypto.name,
           baseline: index === 0,
-          run: () => transfer(crypto, work, bytes),
+          run: () => transfer(crypto, work, TRANSFER_MIB[effort] << 20),
         }),
       ),
     );
-    if (!smoke) for (const { run } of cases) await run();
+    if (effort !== 'smoke') for (const { run } of cases) await run();
     return { cases, notShown };
   },
 };

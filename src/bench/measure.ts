@@ -1,11 +1,11 @@
 /** Runs a section: its cases in turn, round after round, so that whatever else the machine does hits all of them alike. */
 
-import type { Case, Metrics, NotShown, Section } from './section.ts';
+import type { Case, Effort, Metrics, NotShown, Section } from './section.ts';
 import { pairedRatio, type Spread, spreadOf } from './statistics.ts';
 
 export interface MeasureOptions {
   readonly rounds: number;
-  readonly smoke: boolean;
+  readonly effort: Effort;
   /** Between two runs, a measurement stops here. */
   readonly signal?: AbortSignal;
   onStep(step: Step): void;
@@ -77,6 +77,7 @@ async function play(
       signal?.throwIfAborted();
       const { of } = run;
       const result = await attempt(of);
+      signal?.throwIfAborted();
       if (typeof result === 'string') {
         run.why = result;
         note(`${name}: ${of.group}, ${of.name} failed: ${result}`);

@@ -2,13 +2,14 @@
 
 import type { Machine } from './machine.ts';
 import type { Row, SectionResult } from './measure.ts';
+import type { Effort } from './section.ts';
 
 /** What `--json` writes. `schema` rises when a field changes its meaning. */
 export interface Report {
   readonly schema: 1;
   readonly machine: Machine;
   readonly rounds: number;
-  readonly smoke: boolean;
+  readonly effort: Effort;
   readonly results: readonly SectionResult[];
 }
 
@@ -40,15 +41,20 @@ function sectionText({ title, note, skipped, rows, notShown }: SectionResult, cl
 function tables(rows: readonly Row[], claims: boolean): string[] {
   const byCase = grouped(rows, ({ group, name }) => `${group}\n${name}`).values();
   const byShape = grouped(byCase, (ofCase) => ofCase.map(({ metric }) => metric).join(' | '));
-  return [...byShape].flatMap(([metrics, cases]) => [
-    `| | | ${metrics} |`,
-    `|---|---|${'--:|'.repeat(cases[0]!.length)}`,
-    ...cases.map(
-      (ofCase) =>
-        `| ${ofCase[0]!.group} | ${ofCase[0]!.name} | ${ofCase.map((row) => cell(row, claims)).join(' | ')} |`,
-    ),
-    '',
-  ]);
+  return [...byShape.values()].flatMap((cases) => {
+    const head = ['', '', ...cases[0]!.map(({ metric }) => metric)];
+    const lines = cases.map((ofCase) => [ofCase[0]!.group, ofCase[0]!.name, ...ofCase.map((row) => cell(row, claims))]);
+    return [...aligned(head, lines), ''];
+  });
+}
+
+/** Readable as it is, too: columns are as wide as what stands in them. */
+function aligned(head: readonly string[], lines: readonly (readonly string[])[]): string[] {
+  const widths = head.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column]!.length)));
+  const text = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join(' | ')} |`;
+  const rule = widths.map((width, column) => (column < 2 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`));
+  return [text(head), `|${rule.join('|')}|`, ...lines.map(text)];
 }
 
 function cell({ median, q1, q3, noisy, ratio, baseline }: Row, claims: boolean): string {

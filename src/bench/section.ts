@@ -34,9 +34,11 @@ export interface Section {
   open(context: SectionContext): Promise<Opened>;
 }
 
+/** How long each run is: `smoke`, only whether it works; `quick`, for a first look; `full`, for figures to keep. */
+export type Effort = 'smoke' | 'quick' | 'full';
+
 export interface SectionContext {
-  /** Only whether it works: the shortest runs that still give figures. */
-  readonly smoke: boolean;
+  readonly effort: Effort;
   /** For a sentence about how it goes. */
   note(text: string): void;
 }

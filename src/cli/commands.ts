@@ -1,6 +1,7 @@
 /** The commands, in the order of `sluice --help`. */
 
 import type { Command } from './command.ts';
+import { bench } from './commands/bench.ts';
 import { completion } from './commands/completion.ts';
 import { demo } from './commands/demo.ts';
 import { get } from './commands/get.ts';
@@ -19,6 +20,7 @@ export const COMMANDS: readonly Command[] = [
   probe,
   port,
   sandbox,
+  bench,
   genkey,
   pubkey,
   genpsk,
@@ -26,4 +28,4 @@ export const COMMANDS: readonly Command[] = [
 ];
 
 /** Commands whose names are taken, for releases to come. */
-export const PLANNED: readonly string[] = ['exec', 'show', 'logs', 'doctor', 'notify', 'import', 'bench'];
+export const PLANNED: readonly string[] = ['exec', 'show', 'logs', 'doctor', 'notify', 'import'];

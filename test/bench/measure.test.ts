@@ -12,7 +12,7 @@ const section = (cases: readonly Case[], more: Partial<Section> = {}): Section =
 
 const options = (more: Partial<MeasureOptions> = {}): MeasureOptions => ({
   rounds: 3,
-  smoke: false,
+  effort: 'full',
   onStep: () => {},
   note: () => {},
   ...more,

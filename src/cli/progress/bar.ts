@@ -60,7 +60,8 @@ function ratioOf({ downloadedBytes, totalBytes }: Progress): number {
   return totalBytes === 0 ? 0 : downloadedBytes / totalBytes;
 }
 
-function bar(ratio: number, width: number, unicode: boolean): string {
+/** `width` characters, filled to `ratio`. */
+export function bar(ratio: number, width: number, unicode: boolean): string {
   const filled = Math.floor(Math.min(1, Math.max(0, ratio)) * width);
   return (unicode ? '█' : '#').repeat(filled) + (unicode ? '░' : '-').repeat(width - filled);
 }

@@ -73,7 +73,7 @@ class BarReporter implements Reporter {
   }
 }
 
-const CLEAR_LINE = '\r\u001b[K';
+export const CLEAR_LINE: string = '\r\u001b[K';
 
 class LineReporter implements Reporter {
   readonly #out: Screen;
@@ -169,7 +169,7 @@ class Pace {
 }
 
 /** The locale says so; an unset locale on Windows or macOS means UTF-8 these days. */
-function speaksUnicode(env: Io['env']): boolean {
+export function speaksUnicode(env: Io['env']): boolean {
   const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || '';
   return locale === '' ? process.platform !== 'linux' : /utf-?8/i.test(locale);
 }

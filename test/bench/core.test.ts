@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest';
+import { CoreTransfer } from '../../src/bench/core-transfer.ts';
+import { nodeCrypto } from '../../src/node/crypto/node.ts';
+
+const MIB = 1 << 20;
+
+describe('CoreTransfer', () => {
+  it('moves a download in full bursts, which one acknowledgement answers', () => {
+    using moving = new CoreTransfer(nodeCrypto, { direction: 'download', connections: 1, burst: 32, run: 32 });
+    const { totalNs, openNs, sealNs, answers } = moving.move(MIB);
+    expect(answers).toBeLessThan(0.1);
+    expect(openNs).toBeGreaterThan(sealNs);
+    expect(totalNs).toBeGreaterThan(0);
+  });
+
+  it.each([
+    [1, 2],
+    [200, 32],
+  ])('has %d connections acknowledge every second packet', (connections, burst) => {
+    using moving = new CoreTransfer(nodeCrypto, { direction: 'download', connections, burst, run: 2 });
+    expect(moving.move(MIB).answers).toBeCloseTo(0.5, 1);
+  });
+
+  it('moves an upload, which costs the client sealing', () => {
+    using moving = new CoreTransfer(nodeCrypto, { direction: 'upload', connections: 1, burst: 32, run: 32 });
+    const { openNs, sealNs } = moving.move(MIB);
+    expect(sealNs).toBeGreaterThan(openNs);
+  });
+});
