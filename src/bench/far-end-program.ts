@@ -30,7 +30,8 @@ const options: FarEndOptions = parentPort ? workerData : JSON.parse(process.argv
 const chunk = Buffer.alloc(64 << 10);
 let received = 0;
 
-const { driver, engine } = await start();
+const crypto = await selectCrypto();
+const { driver, engine } = start();
 const { net } = new SocketLayer(engine);
 net.createServer(options.mbitPerSecond === undefined ? pour : pace(options.mbitPerSecond)).listen(FAR_END.port);
 net.createServer(count).listen(FAR_END.port + 1);
@@ -43,8 +44,7 @@ createServer((socket) => socket.on('error', () => {}).end(`${received}`)).listen
 });
 process.on('disconnect', () => process.exit(0));
 
-async function start(): Promise<{ driver: Driver; engine: EnginePort }> {
-  const crypto = await selectCrypto();
+function start(): { driver: Driver; engine: EnginePort } {
   let stamps = 0;
   const machine = new TunnelMachine(
     {
@@ -75,7 +75,8 @@ async function start(): Promise<{ driver: Driver; engine: EnginePort }> {
 }
 
 async function openPort(): Promise<UdpPort> {
-  const at: UdpPortOptions = { bind: { address: ip('127.0.0.1'), port: 0 }, mtu: FAR_END.mtu };
+  const { allocate, release } = crypto;
+  const at: UdpPortOptions = { bind: { address: ip('127.0.0.1'), port: 0 }, mtu: FAR_END.mtu, allocate, release };
   const handlers: UdpPortHandlers = {
     onBurst: (burst) => driver.handleBurst(burst),
     onDrain: () => driver.handleDrain(),
@@ -83,7 +84,7 @@ async function openPort(): Promise<UdpPort> {
   };
   const libc = selectUdp();
   if (!libc) return openDgramPort(at, handlers);
-  const poller = new Poller(libc);
+  const poller = new Poller(libc, { allocate, release });
   const port = poller.open(at, handlers);
   // This process has nothing else to do: it sleeps in the poller, and timers may be a millisecond late.
   const turn = (): void => {
