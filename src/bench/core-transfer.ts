@@ -22,7 +22,7 @@ export interface Work {
   readonly run: number;
 }
 
-/** Per full packet that was moved: medians of samples of some hundred packets that nothing interrupted. */
+/** Per full packet that was moved: medians of samples of some hundred packets that nothing interrupted, if there are such. */
 export interface Cost {
   /** All of the client's work. */
   readonly totalNs: number;
@@ -91,16 +91,16 @@ export class CoreTransfer implements Disposable {
       sample.packets += data.fullPackets;
       sample.answers += answers.count;
       if (sample.packets >= SAMPLE_PACKETS) {
-        if (!sample.interrupted) samples.push(sample);
+        samples.push(sample);
         sample = new Sample();
       }
       if (data.count + answers.count > 0) idle = 0;
       else if (++idle > IDLE_STEPS) throw new Error(`the transfer stands still at ${receiver.received} bytes`);
       else this.#milliseconds += IDLE_STEP_MS;
     }
-    if (samples.length === 0) throw new Error('other processes interrupted every sample');
+    const whole = samples.filter(({ interrupted }) => !interrupted);
     const perPacket = (of: (sample: Sample) => number): number =>
-      spreadOf(samples.map((sample) => of(sample) / sample.packets)).median;
+      spreadOf((whole.length > 0 ? whole : samples).map((sample) => of(sample) / sample.packets)).median;
     return {
       totalNs: perPacket(({ totalNs }) => totalNs),
       openNs: perPacket(({ openNs }) => openNs),
