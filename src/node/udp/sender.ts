@@ -48,6 +48,7 @@ export class Sender {
   #judged = 0;
   /** The message that is being tried again. */
   #retried = -1;
+  /** Of the datagram before: most go to the same one. */
   #target: Endpoint | undefined;
   #targetAddress: Uint8Array = new Uint8Array(0);
 
@@ -161,15 +162,15 @@ export class Sender {
       if (joins) {
         this.#counts[message]!++;
         bytes += length;
-        this.#table.setParts(message, parts + 1 - this.#counts[message]!, this.#counts[message]!);
-        this.#table.setSegmentSize(message, size);
       } else {
-        this.#begin(i, parts, remote ? undefined : endpoint);
+        this.#finish(parts, size);
+        this.#begin(i, remote ? undefined : endpoint);
         size = length <= this.#largestSegment ? length : 0;
         bytes = length;
       }
       parts++;
     }
+    this.#finish(parts, size);
     this.#judged = count;
   }
 
@@ -177,20 +178,30 @@ export class Sender {
   #mayGo(endpoint: Endpoint | undefined): boolean {
     const { remote } = this.#options;
     if (!remote) return endpoint !== undefined;
-    return endpoint === undefined || endpoint === remote || sameEndpoint(endpoint, remote);
+    if (endpoint === undefined || endpoint === this.#target) return true;
+    if (!sameEndpoint(endpoint, remote)) return false;
+    this.#target = endpoint;
+    return true;
   }
 
-  #begin(datagram: number, part: number, endpoint: Endpoint | undefined): void {
+  #begin(datagram: number, endpoint: Endpoint | undefined): void {
     const message = this.#messages++;
     this.#firsts[message] = datagram;
     this.#counts[message] = 1;
-    this.#table.setParts(message, part, 1);
-    this.#table.setSegmentSize(message, 0);
     if (!endpoint) return;
     if (endpoint !== this.#target) {
       this.#target = endpoint;
       this.#targetAddress = encodeSocketAddress(endpoint);
     }
     this.#table.setName(message, this.#targetAddress);
+  }
+
+  /** The latest message has all of its datagrams: the last ones of `parts`. */
+  #finish(parts: number, size: number): void {
+    const message = this.#messages - 1;
+    if (message < 0) return;
+    const count = this.#counts[message]!;
+    this.#table.setParts(message, parts - count, count);
+    this.#table.setSegmentSize(message, count > 1 ? size : 0);
   }
 }
