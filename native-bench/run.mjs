@@ -13,6 +13,7 @@ import { fromDist } from './dist.mjs';
 import { peers } from './sections/peers.mjs';
 import { sockets } from './sections/sockets.mjs';
 import { tcp } from './sections/tcp.mjs';
+import { udp } from './sections/udp.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -27,7 +28,7 @@ const effort = values.smoke ? 'smoke' : 'full';
 const dist = resolve(values.dist);
 const { aead } = await fromDist(dist, 'bench/aead.js');
 const { core } = await fromDist(dist, 'bench/core.js');
-const SECTIONS = [aead, core, tcp, sockets, peers];
+const SECTIONS = [aead, core, tcp, udp, sockets, peers];
 const rounds = Number(values.rounds ?? (values.smoke ? 1 : 5));
 const unknown = values.section?.find((name) => !SECTIONS.some((section) => section.name === name));
 if (!Number.isInteger(rounds) || rounds < 1 || unknown) {
