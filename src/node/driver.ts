@@ -76,6 +76,11 @@ export class Driver {
     this.#schedulePump();
   }
 
+  /** When the driver goes on by itself: now, if output waits for its turn. The moment may have passed. */
+  nextTurn(): Instant | undefined {
+    return this.#pumpScheduled ? this.#clock.now() : this.#machine.nextTimeout();
+  }
+
   /** No call into the machine, no datagram and no timer after this. */
   stop(): void {
     this.#stopped = true;

@@ -36,6 +36,11 @@ export class EngineLoop {
     this.#driver = new Driver(options);
   }
 
+  /** See `Driver.nextTurn`. */
+  nextTurn(): Instant | undefined {
+    return this.#driver.nextTurn();
+  }
+
   /** Runs one mutation of the machine; its outputs are drained soon after. */
   mutate(change: (now: Instant) => void): void {
     if (!this.#closed) this.#driver.mutate(change);

@@ -19,19 +19,25 @@ import { createMachine, type EngineMachine } from './engine-machine.ts';
 import { hostAddresses } from './host-addresses.ts';
 import { LiveMirror } from './mirror.ts';
 import { ServerLink } from './server-link.ts';
-import { selectUdpPorts } from './udp/select.ts';
+import { selectUdpPorts, type UdpName } from './udp/select.ts';
 import type { OpenUdpPort } from './udp-port.ts';
 
 /** What the thread has. */
 export interface EngineHost {
   readonly clock: Clock;
-  /** Absent: the fastest for an event loop. */
-  readonly openUdpPort?: OpenUdpPort;
+  /** The fastest ports for this thread, with slabs in `memory`. Throws what `selectUdp` throws. */
+  readonly udpPorts: (udp: UdpName | undefined, memory: SlabMemory) => OpenUdpPort;
   /** Called when all events of a turn were told. */
   readonly onTurn: () => void;
 }
 
-const EMBEDDERS_THREAD: EngineHost = { clock: systemClock, onTurn: () => {} };
+export type SlabMemory = Pick<Crypto, 'allocate' | 'release'>;
+
+const EMBEDDERS_THREAD: EngineHost = {
+  clock: systemClock,
+  udpPorts: (udp, memory) => withMemory(selectUdpPorts({ prefer: udp }), memory),
+  onTurn: () => {},
+};
 
 export class InlineEngine implements Engine {
   onEvent: (event: SocketEvent) => void = () => {};
@@ -44,17 +50,15 @@ export class InlineEngine implements Engine {
   /** Those that are not answered, with the number of the probe that will. */
   readonly #demands: Map<number, number> = new Map();
 
-  /** Throws `ERR_CRYPTO_SELF_TEST`, `ERR_STATE_DIR`, and RangeError for a description that makes no sense. */
+  /** Throws `ERR_CRYPTO_SELF_TEST`, `ERR_STATE_DIR`, what `selectUdp` throws, and RangeError for a description that makes no sense. */
   static async open(description: EngineDescription, host: EngineHost = EMBEDDERS_THREAD): Promise<InlineEngine> {
     const { configurations, stateDir } = description;
     const crypto = await selectCrypto(description.crypto === undefined ? {} : { prefer: description.crypto });
-    const { allocate, release } = crypto;
-    const openUdpPort = host.openUdpPort ?? selectUdpPorts({ prefer: description.udp });
     return new InlineEngine(description, {
       ...host,
       crypto,
       configurations: await withTimestamps(configurations, crypto, stateDir),
-      openUdpPort: (options, handlers) => openUdpPort({ ...options, allocate, release }, handlers),
+      openUdpPort: host.udpPorts(description.udp, crypto),
     });
   }
 
@@ -91,6 +95,11 @@ export class InlineEngine implements Engine {
 
   control(command: ControlCommand): void {
     this.#loop.mutate((now) => this.#handle(command, now));
+  }
+
+  /** For a thread that does nothing else: when there is something to do that no datagram and no command asks for. */
+  nextTurn(): Instant | undefined {
+    return this.#loop.nextTurn();
   }
 
   settled(): Promise<void> {
@@ -193,6 +202,11 @@ export class InlineEngine implements Engine {
       new SluiceError('ERR_CLOCK', 'This host’s date is implausible.');
     return { code, message, hint, helpless: true };
   }
+}
+
+/** `open` with slabs in `memory`. */
+export function withMemory(open: OpenUdpPort, { allocate, release }: SlabMemory): OpenUdpPort {
+  return (options, handlers) => open({ ...options, allocate, release }, handlers);
 }
 
 interface OpenedHost extends EngineHost {

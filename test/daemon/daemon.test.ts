@@ -23,6 +23,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   vi.restoreAllMocks();
+  vi.unstubAllEnvs();
   provider.faults.clear();
   provider.exitEcho.lie = undefined;
   await running?.daemon.close();
@@ -71,6 +72,8 @@ const STATES: Record<string, () => Promise<unknown>> = {
     await leak();
   },
   error: async () => {
+    // The clock of this thread: a worker has its own.
+    vi.stubEnv('SLUICE_ENGINE', 'inline');
     vi.spyOn(Date, 'now').mockReturnValue(0);
     await start();
   },

@@ -1,7 +1,7 @@
 /** The killswitch of the public tunnel against the sandbox: status, events, sockets (CONTRACT.md; F15, F16, F17, F24, F25). */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type KillswitchOptions, parseWireGuardConfig, Tunnel } from '../../src/index.ts';
 import { Sandbox, type SandboxHost } from '../../src/sandbox/index.ts';
 import { deep } from '../support/deep.ts';
@@ -98,7 +98,7 @@ describe('the killswitch', () => {
     await tunnel.setEnabled(false);
     const socket = tunnel.dgram.createSocket('udp4');
     await new Promise((resolve) => socket.send('x', port, host.address, resolve));
-    expect(tunnel.status().tunnel.drops['guard-closed']).toBe(1);
+    await vi.waitFor(() => expect(tunnel.status().tunnel.drops['guard-closed']).toBe(1));
     socket.close();
   });
 });

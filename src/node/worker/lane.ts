@@ -93,6 +93,11 @@ export class Inbox<Received extends Message> {
     this.#onRoom = onRoom;
   }
 
+  /** Whether nothing was shown since the last `drain`. */
+  get empty(): boolean {
+    return this.#ring.empty;
+  }
+
   /** Hands over everything that was shown before the call. */
   drain(take: (message: Received) => void): void {
     const { tail } = this.#ring;

@@ -2,7 +2,10 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { hostClock } from '../clock.ts';
-import { InlineEngine } from '../inline-engine.ts';
+import { InlineEngine, type SlabMemory, withMemory } from '../inline-engine.ts';
+import { Poller } from '../udp/poller.ts';
+import { selectUdp, type UdpName } from '../udp/select.ts';
+import { type OpenUdpPort, openDgramPort } from '../udp-port.ts';
 import { Bell } from './bell.ts';
 import type { Downward, Upward } from './codec.ts';
 import { Inbox, Outbox } from './lane.ts';
@@ -11,11 +14,13 @@ import { plain, SIGNAL, type Start, type Word } from './protocol.ts';
 
 /** So old figures may be, while nothing is told that they might be compared with. */
 const MIRROR_MS = 20;
+/** What comes by other ways than datagrams and commands, such as the address of a name, may wait so long. */
+const LONGEST_SLEEP_MS = 100;
 
 const { description, upward, downward, mirror: page, signals, messages, bell: bellPort, clockLeadMs } = start();
 const clock = hostClock(clockLeadMs);
 const mirror = new MirrorWriter(page);
-const bell = new Bell(bellPort, signals, SIGNAL.engine, SIGNAL.embedder);
+const bell = new Bell(signals, SIGNAL.engine, SIGNAL.embedder, () => bellPort.postMessage(0));
 const inbox = new Inbox<Downward>({ ring: downward, messages }, () => bell.ring());
 const outbox = new Outbox({ ring: upward, messages }, { wake: () => bell.ring(), onDrop: () => dropped++ });
 let dropped = 0;
@@ -23,24 +28,73 @@ let dropped = 0;
 let mirrorDue = true;
 let mirroredAt = clock.now();
 let mirrorTimer: NodeJS.Timeout | undefined;
-
+/** Absent where datagrams come through node:dgram. */
+let poller: Poller | undefined;
 let opened: InlineEngine | undefined;
+
 try {
-  const host = { clock, onTurn: () => opened && flush(opened) };
-  const engine = await InlineEngine.open(description, host);
+  const onTurn = (): void => opened && flush(opened);
+  const engine = await InlineEngine.open(description, { clock, udpPorts, onTurn });
   opened = engine;
   engine.onEvent = send;
   engine.onTunnelEvent = (event) => send({ kind: 'tunnel', event });
-  bellPort.on('message', () => {
-    bell.hush();
-    inbox.drain((message) => handle(engine, message));
-    outbox.retry();
-  });
   flush(engine);
-  tell({ kind: 'opened' });
+  if (poller) poll(engine, poller);
+  else bellPort.on('message', () => look(engine));
+  tell({ kind: 'opened', ...(poller ? { wake: poller.wakeDescriptor, descriptors: poller.descriptors } : {}) });
 } catch (error) {
+  await poller?.close();
   wipe();
   tell({ kind: 'refused', error: plain(error) });
+}
+
+function udpPorts(udp: UdpName | undefined, memory: SlabMemory): OpenUdpPort {
+  const libc = selectUdp({ prefer: udp });
+  if (libc) poller = new Poller(libc, memory);
+  return commandsFirst(withMemory(poller?.openUdpPort ?? openDgramPort, memory));
+}
+
+/** A datagram may come because of a command that was given before it was sent, such as to listen: so that one is carried out first. */
+function commandsFirst(open: OpenUdpPort): OpenUdpPort {
+  return (options, { onBurst, ...handlers }) =>
+    open(options, {
+      ...handlers,
+      onBurst: (burst) => {
+        if (opened) drain(opened);
+        onBurst(burst);
+      },
+    });
+}
+
+function drain(engine: InlineEngine): void {
+  inbox.drain((message) => handle(engine, message));
+}
+
+/** Somebody has woken this thread, or it looks by itself. */
+function look(engine: InlineEngine): void {
+  bell.doze();
+  drain(engine);
+  outbox.retry();
+}
+
+/** One turn after the other: sleep over all ports, datagrams, commands; then Node has its own, for what comes by timers and promises. */
+function poll(engine: InlineEngine, ports: Poller): void {
+  const turn = (): void => {
+    bell.doze();
+    ports.wait(inbox.empty ? sleepMs(engine) : 0);
+    bell.watch();
+    ports.receive();
+    drain(engine);
+    outbox.retry();
+    setImmediate(turn);
+  };
+  setImmediate(turn);
+}
+
+function sleepMs(engine: InlineEngine): number {
+  const next = engine.nextTurn();
+  const longest = mirrorTimer ? MIRROR_MS : LONGEST_SLEEP_MS;
+  return next === undefined ? longest : Math.min(longest, next - clock.now());
 }
 
 function handle(engine: InlineEngine, message: Downward): void {

@@ -11,23 +11,29 @@ export interface Start {
   readonly upward: SharedArrayBuffer;
   readonly downward: SharedArrayBuffer;
   readonly mirror: SharedArrayBuffer;
-  /** Words: see `SIGNAL`. */
+  /** Words: see `Bell` and `SIGNAL`. */
   readonly signals: SharedArrayBuffer;
   /** Messages of both lanes. */
   readonly messages: MessagePort;
-  /** Wakes either side. */
+  /** Wakes either side, unless the engine is woken through an eventfd. */
   readonly bell: MessagePort;
   /** See `leadOf`. */
   readonly clockLeadMs: number;
 }
 
-/** Words of `Start.signals`. 1: the side was woken and has not looked yet. */
+/** Words of `Start.signals`. */
 export const SIGNAL = { embedder: 0, engine: 1 } as const;
 export const SIGNALS_BYTES = 64;
 
 /** From the worker, through its own port. */
 export type Word =
-  | { readonly kind: 'opened' }
+  | {
+      readonly kind: 'opened';
+      /** Absent where the thread is woken through `Start.bell`: the number of the eventfd that wakes it. */
+      readonly wake?: number;
+      /** What is open on the thread's behalf, for whoever outlives it: see `Poller.descriptors`. */
+      readonly descriptors?: Int32Array;
+    }
   /** It could not be opened. */
   | { readonly kind: 'refused'; readonly error: PlainError };
 

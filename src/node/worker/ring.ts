@@ -129,6 +129,10 @@ export class RingReader {
     return Atomics.load(this.#ring.control, TAIL);
   }
 
+  get empty(): boolean {
+    return this.#end === this.tail;
+  }
+
   /** Goes to the next entry before `tail`; false if there is none. The entry before is done with: its memory may be overwritten. */
   next(tail: number): boolean {
     const { control, words, numbers, mask } = this.#ring;

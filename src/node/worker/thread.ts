@@ -1,5 +1,6 @@
 /** One life of an engine on a worker, as its embedder sees it: from the start of the thread to its end, in order or not. */
 
+import { closeSync, writeSync } from 'node:fs';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { SluiceError } from '../../core/base/errors.ts';
 import { leadOf, systemClock } from '../clock.ts';
@@ -34,6 +35,9 @@ export class EngineThread {
   readonly #inbox: Inbox<Upward>;
   readonly #outbox: Outbox;
   readonly #ended: Promise<void>;
+  /** An eventfd of the thread, and what else is open on its behalf. */
+  #wake: number | undefined;
+  #descriptors: Int32Array | undefined;
   #state: 'opening' | 'open' | 'closing' | 'ended' = 'opening';
 
   /** Throws what `InlineEngine.open` throws, and `ERR_ENGINE` if the thread cannot be started. */
@@ -69,7 +73,7 @@ export class EngineThread {
     });
     this.#mirror = new MirrorReader(start.mirror);
     this.#bellPort = bell.port1;
-    this.#bell = new Bell(bell.port1, start.signals, SIGNAL.embedder, SIGNAL.engine);
+    this.#bell = new Bell(start.signals, SIGNAL.embedder, SIGNAL.engine, () => this.#knock());
     const lane = { messages: messages.port1 };
     this.#inbox = new Inbox({ ...lane, ring: start.upward }, () => this.#bell.ring());
     const host = { wake: () => this.#bell.ring(), onDrop: () => this.dropped++ };
@@ -106,8 +110,13 @@ export class EngineThread {
   async #opened(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#worker.once('message', (word: Word) => {
-        if (word.kind === 'opened') resolve();
-        else reject(revived(word.error));
+        if (word.kind === 'refused') {
+          reject(revived(word.error));
+          return;
+        }
+        this.#wake = word.wake;
+        this.#descriptors = word.descriptors;
+        resolve();
       });
       this.#worker.once('error', (cause) => reject(startError(cause)));
       this.#worker.once('exit', () => reject(startError(undefined)));
@@ -115,8 +124,13 @@ export class EngineThread {
     this.#state = 'open';
   }
 
+  #knock(): void {
+    if (this.#wake === undefined) this.#bellPort.postMessage(0);
+    else if (this.#state !== 'ended') writeSync(this.#wake, ONE);
+  }
+
   #handleBell(): void {
-    this.#bell.hush();
+    this.#bell.doze();
     let done = false;
     try {
       this.#inbox.drain(this.#handlers.onMessage);
@@ -132,6 +146,7 @@ export class EngineThread {
     const crashed = this.#state === 'open';
     this.#state = 'ended';
     this.#bellPort.close();
+    for (const descriptor of this.#descriptors ?? []) if (descriptor >= 0) closeSync(descriptor);
     if (!crashed) return;
     try {
       this.#inbox.drain(this.#handlers.onMessage);
@@ -140,6 +155,9 @@ export class EngineThread {
     }
   }
 }
+
+/** What is added to an eventfd's count. */
+const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 
 /** From source, Node runs the worker as it is if it can strip types; if not, the build has it. */
 function workerUrl(): URL {
