@@ -123,6 +123,7 @@ export class End {
       const { socket, bytes } = event;
       this.received += bytes.length;
       this.machine.handleCommand({ kind: 'tcp-credit', socket, bytes: bytes.length }, now);
+      this.machine.reclaim(bytes);
     } else if (event.kind === 'tcp-connected' || event.kind === 'tcp-accepted') {
       this.connected++;
       this.#sockets.push(event.socket);

@@ -93,6 +93,11 @@ export class InlineEngine implements Engine {
     this.#loop.mutate((now) => this.#parts.machine.handleCommand(command, now));
   }
 
+  /** See `Netstack.reclaim`: for an embedder that has copied what it was told. */
+  reclaim(bytes: Uint8Array): void {
+    this.#parts.machine.reclaim(bytes);
+  }
+
   control(command: ControlCommand): void {
     this.#loop.mutate((now) => this.#handle(command, now));
   }

@@ -108,7 +108,7 @@ export type SocketEvent =
     }
   /** The listener or UDP socket is bound; `local.address` is all zero if every address is meant. */
   | { readonly kind: 'bound'; readonly socket: SocketId; readonly local: SocketAddress }
-  /** In-order stream bytes. The memory belongs to the receiver. */
+  /** In-order stream bytes. The memory belongs to the receiver, unless it gives it back (`Netstack.reclaim`). */
   | { readonly kind: 'tcp-data'; readonly socket: SocketId; readonly bytes: Uint8Array }
   /** The peer's FIN, behind all of its data. Writing may go on. */
   | { readonly kind: 'tcp-end'; readonly socket: SocketId }

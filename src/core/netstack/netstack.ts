@@ -146,6 +146,11 @@ export class Netstack {
     return earliest(this.#tcp.nextTimeout(), this.#reassembly.nextTimeout());
   }
 
+  /** The reader of `bytes`, which a `tcp-data` carried, keeps no view of them: their memory may be used for others. */
+  reclaim(bytes: Uint8Array): void {
+    this.#tcp.reclaim(bytes);
+  }
+
   nextOutput(): SocketEvent | undefined {
     return this.#events.shift();
   }

@@ -9,7 +9,7 @@ import { type Burst, TRANSPORT_HEADER_LENGTH } from '../base/burst.ts';
 import { DropCounter } from '../base/drops.ts';
 import { earliest, type Instant } from '../base/instant.ts';
 import { Queue } from '../base/queue.ts';
-import { Guard, SILENT_AFTER_SECONDS } from '../guard/guard.ts';
+import { Guard, type Policy, SILENT_AFTER_SECONDS } from '../guard/guard.ts';
 import { Prober } from '../guard/prober.ts';
 import type { ProbedServer } from '../guard/prober-messages.ts';
 import type { Reconnect } from '../guard/reconnect.ts';
@@ -48,6 +48,8 @@ export class TunnelMachine {
   /** The peer that the internet is behind. */
   #exit: Peer | undefined;
   #exitHandshakeAt: Instant | undefined;
+  /** What `#tellGuard` has carried out. */
+  #toldPolicy: Policy | undefined;
   readonly #datagrams = new Queue<Extract<DeviceOutput, { readonly kind: 'datagram' }>>(TRANSMIT_QUEUE_LIMIT);
   readonly #events = new Queue<TunnelEvent>(EVENT_QUEUE_LIMIT);
   readonly #lease: PortLease | undefined;
@@ -125,8 +127,9 @@ export class TunnelMachine {
     this.device.handleBurst(burst, now, this.host);
     this.host.endBurst(now);
     this.#outerPath.handleBurst(now);
+    this.#settlePath(now);
     this.#drainDevice(now);
-    this.#followLink(now);
+    this.#followTraffic(now);
     this.#settleLease(now);
   }
 
@@ -174,9 +177,9 @@ export class TunnelMachine {
     this.mutateGuard((guard) => guard.accept(now), now);
   }
 
-  /** The system refused a datagram as too long for the path outside (EMSGSIZE), which it knows to carry so many bytes, if it says so. */
-  handleTooLong(pathMtu: number | undefined, now: Instant): void {
-    this.#outerPath.handleTooLong(pathMtu, this.#exit?.endpoint?.address.family ?? 4, now);
+  /** The system refused a datagram as too long for the path outside (EMSGSIZE). */
+  handleTooLong(now: Instant): void {
+    this.#outerPath.handleTooLong(now);
     this.#settlePath(now);
   }
 
@@ -232,8 +235,13 @@ export class TunnelMachine {
       this.#drainDevice(now);
       if (length === 0 && this.#datagrams.length === 0) break;
     }
-    this.#followLink(now);
+    this.#followTraffic(now);
     return out.full;
+  }
+
+  /** See `Netstack.reclaim`. */
+  reclaim(bytes: Uint8Array): void {
+    this.host.reclaim(bytes);
   }
 
   /** Events of the sockets; drain until undefined. */
@@ -274,6 +282,17 @@ export class TunnelMachine {
     return length;
   }
 
+  /** As `#followLink`, behind every burst: traffic on a session that is well changes nothing but what `handleLink` notes. */
+  #followTraffic(now: Instant): void {
+    const exit = this.#exit;
+    if (exit && exit.lastHandshakeAt === this.#exitHandshakeAt && exit.initiationUnansweredSince === undefined) {
+      this.guard.handleLink(exit, now);
+      const { policy } = this.guard;
+      if (policy === this.#toldPolicy && policy.killswitch.reasons.length === 0) return;
+    }
+    this.#followLink(now);
+  }
+
   /** Tells the guard what the device knows. */
   #followLink(now: Instant): void {
     const exit = this.#exit;
@@ -298,7 +317,8 @@ export class TunnelMachine {
 
   /** What was open must not outlive a leak or a person's word: to the other side it comes from elsewhere, or is gone. */
   #tellGuard(now: Instant): void {
-    const { flow } = this.guard.policy;
+    this.#toldPolicy = this.guard.policy;
+    const { flow } = this.#toldPolicy;
     const before = this.#gate.flow;
     if (flow !== before) this.#gate.setFlow(flow, (command) => this.host.handleCommand(command, now));
     this.#outerPath.handleFlow(flow, now);

@@ -116,6 +116,11 @@ export class VirtualHost {
     return earliest(this.#netstack.nextTimeout(), this.#resolver.nextTimeout());
   }
 
+  /** See `Netstack.reclaim`. */
+  reclaim(bytes: Uint8Array): void {
+    this.#netstack.reclaim(bytes);
+  }
+
   nextOutput(): SocketEvent | undefined {
     const sorted = this.#events.shift();
     if (sorted) return sorted;

@@ -109,7 +109,8 @@ export class Transport {
     const { peer } = keypair;
     learnEndpoint(this.#context, peer, source);
     peer.rxBytes += length;
-    peer.lastReceivedAt = now;
+    // Packets of one burst share the moment; each store would be noted for the garbage collector.
+    if (peer.lastReceivedAt !== now) peer.lastReceivedAt = now;
     peer.dataUnansweredSince = undefined;
     peer.timers.authenticatedReceived(now);
     if (peer.keypairs.confirm(keypair)) this.#handshakes.complete(keypair, now);

@@ -5,6 +5,7 @@
  */
 
 import { type AeadKey, type Crypto, TAG_LENGTH } from '../../core/base/crypto.ts';
+import { sumMemoryWith } from '../../core/wire/checksum.ts';
 import { copyKey, nobleCrypto } from './noble.ts';
 import { nodeCrypto } from './node.ts';
 import { Arena } from './wasm/arena.ts';
@@ -19,6 +20,7 @@ export function loadWasm(): Crypto {
 
 function wasmCrypto(instance: AeadInstance): Crypto {
   const arena = new Arena(instance.memory.buffer, instance.FREE.value);
+  sumMemoryWith(instance.memory.buffer, instance.sum);
   const aead = new WasmAead(instance, arena.allocate(ELSEWHERE_BYTES));
   return {
     name: 'wasm',

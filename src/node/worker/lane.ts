@@ -39,13 +39,15 @@ export class Outbox {
     this.#longest = Math.min(LONGEST_PIECE, this.#ring.longest);
   }
 
-  /** Takes one message; `flush` shows it. */
-  send(message: Message): void {
-    if ((message.kind === 'tcp-data' || message.kind === 'tcp-write') && message.bytes.length > this.#longest) {
-      const { bytes } = message;
-      for (let at = 0; at < bytes.length; at += this.#longest)
-        this.#place({ ...message, bytes: bytes.subarray(at, at + this.#longest) });
-    } else this.#place(message);
+  /** Takes one message; `flush` shows it. True if nothing of it waits: its bytes, if it has any, were copied. */
+  send(message: Message): boolean {
+    if ((message.kind !== 'tcp-data' && message.kind !== 'tcp-write') || message.bytes.length <= this.#longest)
+      return this.#place(message);
+    const { bytes } = message;
+    let copied = true;
+    for (let at = 0; at < bytes.length; at += this.#longest)
+      copied = this.#place({ ...message, bytes: bytes.subarray(at, at + this.#longest) }) && copied;
+    return copied;
   }
 
   /** Shows the other side what was sent, and wakes it. */
@@ -60,14 +62,15 @@ export class Outbox {
     this.flush();
   }
 
-  #place(message: Message): void {
-    if (this.#waiting.length === 0 && this.#write(message)) return;
+  #place(message: Message): boolean {
+    if (this.#waiting.length === 0 && this.#write(message)) return true;
     if (message.kind === 'udp-datagram' || message.kind === 'udp-send') {
       this.#onDrop();
-      return;
+      return true;
     }
     const owned = message.kind === 'tcp-write' ? { ...message, bytes: Uint8Array.from(message.bytes) } : message;
     this.#waiting.push(owned);
+    return false;
   }
 
   #write(message: Message): boolean {

@@ -36,7 +36,9 @@ try {
   const onTurn = (): void => opened && flush(opened);
   const engine = await InlineEngine.open(description, { clock, udpPorts, onTurn });
   opened = engine;
-  engine.onEvent = send;
+  engine.onEvent = (event) => {
+    if (send(event) && event.kind === 'tcp-data') engine.reclaim(event.bytes);
+  };
   engine.onTunnelEvent = (event) => send({ kind: 'tunnel', event });
   flush(engine);
   if (poller) poll(engine, poller);
@@ -117,9 +119,10 @@ async function shutDown(engine: InlineEngine): Promise<void> {
   process.exit();
 }
 
-function send(message: Upward): void {
+/** True if nothing of it waits. */
+function send(message: Upward): boolean {
   if (message.kind !== 'tcp-data' && message.kind !== 'tcp-write-credit') mirrorDue = true;
-  outbox.send(message);
+  return outbox.send(message);
 }
 
 function flush(engine: InlineEngine): void {

@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../../src/core/base/bytes.ts';
-import { checksum, fold, pseudoHeaderSum, sum, updateChecksum } from '../../../src/core/wire/checksum.ts';
+import {
+  checksum,
+  fold,
+  pseudoHeaderSum,
+  sum,
+  sumMemoryWith,
+  updateChecksum,
+} from '../../../src/core/wire/checksum.ts';
 
 /** The definition of RFC 1071 §1, one byte at a time. */
 const naive = (bytes: Uint8Array, offset: number, length: number, initial: number): number => {
@@ -73,6 +80,16 @@ describe('Internet checksum (RFC 1071)', () => {
         bytes[round * 3] = round;
         expect(same(sum(bytes, 0, 200), naive(bytes, 0, 200, 0))).toBe(true);
       }
+  });
+
+  it('leaves a memory to what was named for it, from where the words begin', () => {
+    const memory = new ArrayBuffer(400);
+    const bytes = new Uint8Array(memory, 40);
+    bytes.set(noise(360, 5));
+    sumMemoryWith(memory, (address, length) => naive(new Uint8Array(memory), address, length, 0) + 1);
+    expect(sum(bytes, 3, 200, 9)).toBe(fold(naive(bytes, 3, 200, 10)));
+    const other = noise(360, 5);
+    expect(same(sum(other, 3, 200, 9), naive(other, 3, 200, 9))).toBe(true);
   });
 
   it('folds a sum over a correct checksum to zero', () => {

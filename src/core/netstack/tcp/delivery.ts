@@ -1,34 +1,70 @@
 /**
- * In-order bytes on their way to the embedder: each is copied once, out of the packet and into a slab that all connections carve
- * from, and what one connection got in a burst leaves as few chunks as possible. Slabs are never written again where a reader may
- * look; the garbage collector has them when the last chunk is gone. The chunks of different sockets may share one `ArrayBuffer`.
+ * In-order bytes on their way to the embedder: each is copied once, out of the packet and into memory that all connections carve
+ * from, and what one connection got in a burst leaves as few chunks as possible. Memory is never written again while a reader may
+ * look: the garbage collector has it when the last chunk is gone, unless the embedder gives its chunks back. The chunks of different
+ * sockets may share one `ArrayBuffer`.
  */
 
-import { copyBytes } from './copy.ts';
+import { copyFromSlot } from './copy.ts';
 import type { TcpHost } from './host.ts';
 
-const SLAB_SIZE = 256 * 1024;
-/** A connection reserves at most this much of a slab ahead of its data. */
-const RESERVE_MAX = 64 * 1024;
+/** Small enough to stay in the cache of a core, and for a reader that keeps a few bytes of it. */
+const PIECE_SIZE = 64 * 1024;
+/** A connection reserves at most this much of a piece ahead of its data. */
+const RESERVE_MAX = 32 * 1024;
+/** Pieces that are watched for chunks to come back. */
+const WATCHED = 8;
 
-/** The memory that is being carved. One for all connections of a stack. */
-export class Slab {
-  bytes: Uint8Array = new Uint8Array(0);
+class Piece {
+  readonly bytes: Uint8Array;
+  /** Carved up to here. */
   used = 0;
+  /** Chunks that a reader has, and regions that are being filled. */
+  users = 0;
 
-  /** Room for `length` bytes at `used`. */
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+  }
+}
+
+/** The memory that is carved, piece by piece. One for all connections of a stack. */
+export class Slab {
+  piece: Piece = new Piece(0);
+  /** The latest pieces, this one too: those of them that nobody uses are used again. */
+  readonly #watched: Piece[] = [];
+
+  /** Room for `length` bytes in `piece`, at its `used`. */
   ensure(length: number): void {
-    if (this.used + length <= this.bytes.length) return;
-    this.bytes = new Uint8Array(Math.max(SLAB_SIZE, length));
-    this.used = 0;
+    if (this.piece.used + length <= this.piece.bytes.length) return;
+    const free = this.#watched.find((piece) => piece.users === 0 && piece.bytes.length >= length);
+    this.piece = free ?? this.#make(Math.max(PIECE_SIZE, length));
+    this.piece.used = 0;
+  }
+
+  /** A reader is done with a chunk that was handed over, and keeps no view of it. */
+  reclaim(chunk: Uint8Array): void {
+    const { buffer } = chunk;
+    for (const piece of this.#watched) if (piece.bytes.buffer === buffer) this.leave(piece);
+  }
+
+  /** One user less. The last one leaves all of it. */
+  leave(piece: Piece): void {
+    if (--piece.users === 0) piece.used = 0;
+  }
+
+  #make(size: number): Piece {
+    const piece = new Piece(size);
+    if (this.#watched.length === WATCHED) this.#watched.shift();
+    this.#watched.push(piece);
+    return piece;
   }
 }
 
 export class Delivery {
   readonly #slab: Slab;
   #chunks: Uint8Array[] = [];
-  /** The chunk being filled: `#region[#start..#at)`, with room up to `#end`. */
-  #region: Uint8Array | undefined;
+  /** The chunk being filled: `#piece.bytes[#start..#at)`, with room up to `#end`. */
+  #piece: Piece | undefined;
   #start = 0;
   #at = 0;
   #end = 0;
@@ -45,8 +81,8 @@ export class Delivery {
 
   /** Copies stream bytes out of a packet. */
   append(bytes: Uint8Array, offset: number, length: number): void {
-    if (!this.#region || this.#at + length > this.#end) this.#makeRoom(length);
-    copyBytes(bytes, offset, this.#region!, this.#at, length);
+    if (!this.#piece || this.#at + length > this.#end) this.#makeRoom(length);
+    copyFromSlot(bytes, offset, this.#piece!.bytes, this.#at, length);
     this.#at += length;
     this.#burstBytes += length;
   }
@@ -76,31 +112,36 @@ export class Delivery {
   /** Forgets what was not emitted: after an abort nothing may be delivered. */
   discard(): void {
     this.#closeChunk();
+    for (const chunk of this.#chunks) this.#slab.reclaim(chunk);
     this.#chunks = [];
     this.#burstBytes = 0;
   }
 
   #makeRoom(length: number): void {
     const slab = this.#slab;
+    const before = this.#piece;
     // The region ends where carving goes on: it can simply grow.
-    if (this.#region === slab.bytes && this.#end === slab.used && this.#at + length <= slab.bytes.length) {
-      slab.used = Math.max(slab.used, this.#at + length);
-      this.#end = slab.used;
+    if (before && before === slab.piece && this.#end === before.used && this.#at + length <= before.bytes.length) {
+      before.used = Math.max(before.used, this.#at + length);
+      this.#end = before.used;
       return;
     }
     this.#closeChunk();
     slab.ensure(length);
-    const reserve = Math.max(length, Math.min(this.#lastBurstBytes, RESERVE_MAX, slab.bytes.length - slab.used));
-    this.#region = slab.bytes;
-    this.#start = this.#at = slab.used;
-    this.#end = slab.used += reserve;
+    const { piece } = slab;
+    const reserve = Math.max(length, Math.min(this.#lastBurstBytes, RESERVE_MAX, piece.bytes.length - piece.used));
+    this.#piece = piece;
+    this.#start = this.#at = piece.used;
+    this.#end = piece.used += reserve;
+    piece.users++;
   }
 
   #closeChunk(): void {
-    const region = this.#region;
-    if (!region) return;
-    if (this.#at > this.#start) this.#chunks.push(region.subarray(this.#start, this.#at));
-    if (region === this.#slab.bytes && this.#end === this.#slab.used) this.#slab.used = this.#at;
-    this.#region = undefined;
+    const piece = this.#piece;
+    if (!piece) return;
+    this.#piece = undefined;
+    if (piece === this.#slab.piece && this.#end === piece.used) piece.used = this.#at;
+    if (this.#at > this.#start) this.#chunks.push(piece.bytes.subarray(this.#start, this.#at));
+    else this.#slab.leave(piece);
   }
 }

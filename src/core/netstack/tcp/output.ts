@@ -2,7 +2,7 @@
 
 import { setU16be } from '../../base/bytes.ts';
 import type { Instant } from '../../base/instant.ts';
-import { checksum, pseudoHeaderSum, sum } from '../../wire/checksum.ts';
+import { checksum, sum } from '../../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../../wire/ip.ts';
 import { writeIpHeader } from '../../wire/ip-packet.ts';
 import {
@@ -114,7 +114,8 @@ function finish(
   remote: Uint8Array,
 ): number {
   writeIpHeader(bytes, offset, length, PROTOCOL_TCP, local, remote);
-  const pseudo = pseudoHeaderSum(local, 0, remote, 0, local.length, PROTOCOL_TCP, length);
-  setU16be(bytes, tcp + 16, checksum(sum(bytes, tcp, length, pseudo)));
+  // The pseudo header's addresses stand before the segment.
+  const addresses = 2 * local.length;
+  setU16be(bytes, tcp + 16, checksum(sum(bytes, tcp - addresses, addresses + length, PROTOCOL_TCP + length)));
   return tcp - offset + length;
 }

@@ -36,8 +36,9 @@ export class Stack {
   readonly replies: Replies = new Replies();
   readonly sequences: SequenceSource;
   readonly #sharing: WindowSharing;
-  #touched: Connection[] = [];
-  #settling: Connection[] = [];
+  /** The first `#touchedCount` count: cutting an array short costs more than settling a connection. */
+  readonly #touched: (Connection | undefined)[] = [];
+  #touchedCount = 0;
 
   constructor(host: TcpHost, settings: TcpSettings) {
     this.host = host;
@@ -64,7 +65,7 @@ export class Stack {
   touch(connection: Connection): void {
     if (connection.touched) return;
     connection.touched = true;
-    this.#touched.push(connection);
+    this.#touched[this.#touchedCount++] = connection;
   }
 
   /** A window could not grow: those of idle connections shrink, and those above a fair share. */
@@ -104,15 +105,18 @@ export class Stack {
 
   /** Emits what happened to the connections touched, arms their timers, and parts with those that have ended. */
   settle(now: Instant): void {
-    if (this.#touched.length === 0) return;
     const touched = this.#touched;
-    this.#touched = this.#settling;
-    this.#settling = touched;
-    for (const connection of touched) {
+    // What is touched meanwhile waits for the next time.
+    const count = this.#touchedCount;
+    for (let i = 0; i < count; i++) {
+      const connection = touched[i]!;
       connection.touched = false;
       if (connection.index >= 0) this.#settleOne(connection, now);
     }
-    touched.length = 0;
+    const left = this.#touchedCount - count;
+    for (let i = 0; i < left; i++) touched[i] = touched[count + i];
+    for (let i = left; i < this.#touchedCount; i++) touched[i] = undefined;
+    this.#touchedCount = left;
   }
 
   #settleOne(connection: Connection, now: Instant): void {

@@ -8,7 +8,7 @@
 
 import type { IpAddress } from '../../base/address.ts';
 import { earliest, type Instant } from '../../base/instant.ts';
-import { checksum, pseudoHeaderSum, sum } from '../../wire/checksum.ts';
+import { pseudoHeaderSum, sum } from '../../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../../wire/ip.ts';
 import { parseTcp, TCP_HEADER_LENGTH, TcpSegment } from '../../wire/tcp.ts';
 import type { TcpDrop } from '../drops.ts';
@@ -113,6 +113,11 @@ export class Tcp {
     return !drop;
   }
 
+  /** The reader of `bytes`, which a `tcp-data` carried, keeps no view of them: their memory may be used for others. */
+  reclaim(bytes: Uint8Array): void {
+    this.#stack.slab.reclaim(bytes);
+  }
+
   handleTimeout(now: Instant): void {
     const stack = this.#stack;
     stack.timeWait.expire(now);
@@ -190,8 +195,7 @@ export class Tcp {
     if (!parseTcp(bytes, offset, length, segment))
       return length < TCP_HEADER_LENGTH ? 'tcp-truncated' : 'tcp-malformed';
     const size = family === 4 ? 4 : 16;
-    const pseudo = pseudoHeaderSum(bytes, sourceOffset, bytes, destinationOffset, size, PROTOCOL_TCP, length);
-    if (checksum(sum(bytes, offset, length, pseudo)) !== 0) return 'tcp-checksum';
+    if (segmentSum(bytes, offset, length, size, sourceOffset, destinationOffset) !== 0xffff) return 'tcp-checksum';
     const tuple = this.#tuple;
     setTuple(tuple, family, segment.destinationPort, segment.sourcePort, bytes, destinationOffset, bytes, sourceOffset);
     const connection = this.#stack.connections.find(tuple);
@@ -206,7 +210,26 @@ export class Tcp {
 
   #followMtu(now: Instant): void {
     this.#mtu = this.#host.mtu;
-    for (const connection of this.#stack.connections.values()) connection.followTunnel();
+    for (const connection of this.#stack.connections.values()) connection.followPath();
     this.#stack.settle(now);
   }
+}
+
+/** Sum over pseudo header and segment, 0xffff if it is right. Behind a header without options the addresses are summed with the segment. */
+function segmentSum(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  size: number,
+  sourceOffset: number,
+  destinationOffset: number,
+): number {
+  if (destinationOffset + size === offset && sourceOffset + size === destinationOffset)
+    return sum(bytes, sourceOffset, 2 * size + length, PROTOCOL_TCP + length);
+  return sum(
+    bytes,
+    offset,
+    length,
+    pseudoHeaderSum(bytes, sourceOffset, bytes, destinationOffset, size, PROTOCOL_TCP, length),
+  );
 }

@@ -6,11 +6,12 @@
  */
 
 import { xorBytes } from './chacha20';
+import { sum } from './checksum';
 import { crypt, GROUP } from './crypt';
 import { KEY, NONCE, STREAM, TAG } from './memory';
 import { absorb, absorbLengths, begin, finish, square } from './poly1305';
 
-export { KEY, NONCE };
+export { KEY, NONCE, sum };
 /** Where the embedder may put packets and slabs: from here on, the memory is its own. */
 export const FREE: usize = __heap_base;
 
