@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** They take minutes, nearly all of them waiting. Begun last, they would make everybody wait. */
-const LONG = ['rekey', 'vanished-peer', 'leak-download', 'leak-servers', 'leak-host'];
+const LONG = ['bench', 'rekey', 'vanished-peer', 'leak-download', 'leak-servers', 'leak-host'];
 
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -72,7 +72,7 @@ export class Lab {
   }
 
   /** The `.conf` of a client, without lines that wg(8) does not know if `bare`. */
-  conf({ key, address }, { bare = false } = {}) {
+  conf({ key, address }, { bare = false, endpoint = ENDPOINT } = {}) {
     return [
       '[Interface]',
       `PrivateKey = ${key}`,
@@ -80,7 +80,7 @@ export class Lab {
       '[Peer]',
       `PublicKey = ${this.serverPublicKey}`,
       `AllowedIPs = ${bare ? '10.66.0.0/24' : '0.0.0.0/0'}`,
-      `Endpoint = ${ENDPOINT}`,
+      `Endpoint = ${endpoint}`,
       '',
     ].join('\n');
   }
@@ -92,12 +92,19 @@ export class Lab {
     return path;
   }
 
+  /** Starts a program of Node in one of the namespaces; resolves when it has printed something. */
+  async program(namespace, path, ...args) {
+    const running = start(['ip', 'netns', 'exec', namespace, process.execPath, path, ...args]);
+    await new Promise((resolve) => running.child.stdout.once('data', resolve));
+    return running;
+  }
+
   /** A daemon with a TUN at the client, and the kernel's TCP through it. */
-  async tun(command, client) {
+  async tun(command, client, endpoint) {
     const name = `slbk${this.id}`;
     const daemon = await this.#daemon(this.names.client, [...command, name], name);
     try {
-      this.#configure(this.names.client, name, this.conf(client, { bare: true }), `${client.address}/24`);
+      this.#configure(this.names.client, name, this.conf(client, { bare: true, endpoint }), `${client.address}/24`);
       return daemon;
     } catch (error) {
       await daemon.end();
@@ -135,11 +142,12 @@ export class Lab {
     const listenPort = ENDPOINT.split(':')[1];
     const conf = `[Interface]\nPrivateKey = ${this.serverKey}\nListenPort = ${listenPort}\n${peers.join('')}`;
     this.#configure(server, name, conf, `${SERVER.host}/24`);
+    // What Linux remembers of a destination is from the run before.
+    for (const each of [client, server])
+      run('ip', 'netns', 'exec', each, 'sysctl', '-qw', 'net.ipv4.tcp_no_metrics_save=1');
     const { host, port } = SERVER;
-    const command = [process.execPath, program('source.mjs'), host, `${port}`, this.counter];
-    const source = start(['ip', 'netns', 'exec', server, ...command]);
+    const source = await this.program(server, program('source.mjs'), host, `${port}`, this.counter);
     this.#undo.push(() => source.end());
-    await new Promise((resolve) => source.child.stdout.once('data', resolve));
   }
 
   async #daemon(namespace, command, name) {

@@ -7,13 +7,14 @@ import { start } from './processes.mjs';
 const LOCAL = { host: '127.0.0.1', port: 7201 };
 
 /**
- * `start` runs it with the keys and the address of one client of the lab, and gives what the reader needs to know (`conf` for our own tunnel, else `host` and `port`), the process that does the work
- * and is to be charged for it, and how to end it.
+ * `reader` is where a program at the client finds the server. `start` runs the peer with the keys and the address of one client of
+ * the lab, and gives the process that does the work and is to be charged for it, and how to end it.
  */
 export const PEERS = [
   {
     name: 'wireproxy',
     command: 'wireproxy',
+    reader: LOCAL,
     version: () => firstLine('wireproxy', '-v'),
     start(lab, client) {
       const tunnel = (offset) =>
@@ -25,6 +26,7 @@ export const PEERS = [
   {
     name: 'onetun',
     command: 'onetun',
+    reader: LOCAL,
     version: () => firstLine('onetun', '--version'),
     start(lab, client) {
       const forward = (offset) => `${LOCAL.host}:${LOCAL.port + offset}:${SERVER.host}:${SERVER.port + offset}:TCP`;
@@ -41,12 +43,14 @@ export const PEERS = [
   {
     name: 'wireguard-go, TUN',
     command: 'wireguard-go',
+    reader: SERVER,
     version: () => firstLine('wireguard-go', '--version'),
     start: (lab, client) => tun(lab, client, ['wireguard-go', '-f']),
   },
   {
     name: 'boringtun, TUN',
     command: 'boringtun-cli',
+    reader: SERVER,
     version: () => firstLine('boringtun-cli', '--version'),
     start: (lab, client) => tun(lab, client, ['boringtun-cli', '-f', '--disable-drop-privileges']),
   },
@@ -61,12 +65,12 @@ export function findPeers() {
 
 function proxy(lab, command) {
   const daemon = start([...lab.atClient, ...command], { stdio: 'ignore' });
-  return { reader: LOCAL, pid: daemon.child.pid, end: daemon.end };
+  return { pid: daemon.child.pid, end: daemon.end };
 }
 
 async function tun(lab, client, command) {
   const daemon = await lab.tun(command, client);
-  return { reader: SERVER, pid: daemon.child.pid, end: daemon.end };
+  return { pid: daemon.child.pid, end: daemon.end };
 }
 
 function firstLine(command, ...args) {

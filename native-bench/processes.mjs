@@ -15,7 +15,7 @@ const STARTING_SECONDS = 20;
 /** Runs programs/transfer.mjs, if need be behind a command such as `ip netns exec NAME`, and returns what it printed. */
 export async function transfer(options, { prefix = [], env = {} } = {}) {
   const command = [...prefix, process.execPath, program('transfer.mjs'), JSON.stringify(options)];
-  const timeout = (STARTING_SECONDS + options.warmupSeconds + options.seconds) * 1000;
+  const timeout = Math.ceil((STARTING_SECONDS + options.warmupSeconds + options.seconds) * 1000);
   try {
     const { stdout } = await promisify(execFile)(command[0], command.slice(1), {
       env: { ...process.env, ...env },

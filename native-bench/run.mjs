@@ -10,6 +10,9 @@ import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fromDist } from './dist.mjs';
+import { coldStart } from './sections/cold-start.mjs';
+import { memory } from './sections/memory.mjs';
+import { path } from './sections/path.mjs';
 import { peers } from './sections/peers.mjs';
 import { sockets } from './sections/sockets.mjs';
 import { tcp } from './sections/tcp.mjs';
@@ -28,7 +31,7 @@ const effort = values.smoke ? 'smoke' : 'full';
 const dist = resolve(values.dist);
 const { aead } = await fromDist(dist, 'bench/aead.js');
 const { core } = await fromDist(dist, 'bench/core.js');
-const SECTIONS = [aead, core, tcp, udp, sockets, peers];
+const SECTIONS = [aead, core, tcp, udp, sockets, peers, path, memory, coldStart];
 const rounds = Number(values.rounds ?? (values.smoke ? 1 : 5));
 const unknown = values.section?.find((name) => !SECTIONS.some((section) => section.name === name));
 if (!Number.isInteger(rounds) || rounds < 1 || unknown) {

@@ -21,12 +21,12 @@ export const peers = {
     const { perGib } = await fromDist(dist, 'bench/transfer.js');
     const { found, notShown } = findPeers();
     const lab = await Lab.open(1 + found.length);
-    const seconds = smoke ? 0.5 : 3;
+    const seconds = smoke ? 0.3 : 3;
     const cases = [];
     for (const direction of ['download', 'upload']) {
       for (const connections of smoke ? [1] : [1, 32]) {
         const group = `${direction}, ${connections} ${connections === 1 ? 'stream' : 'streams'}`;
-        const work = { dist, direction, connections, counter: lab.counter, warmupSeconds: smoke ? 0.3 : 1, seconds };
+        const work = { dist, direction, connections, counter: lab.counter, warmupSeconds: smoke ? 0.1 : 1, seconds };
         const [ownClient, ...clients] = lab.clients;
         const embedded = async () => {
           const options = {
@@ -42,7 +42,7 @@ export const peers = {
           const running = await peer.start(lab, client);
           try {
             const watch = { tunnel: running.pid, server: lab.serverPid };
-            const result = await transfer({ ...work, ...running.reader, watch }, { prefix: lab.atClient });
+            const result = await transfer({ ...work, ...peer.reader, watch }, { prefix: lab.atClient });
             const { tunnel } = result.watched;
             return { result, client: tunnel + result.cpuSeconds, tunnel };
           } finally {

@@ -11,6 +11,8 @@ const LOADS = [
   { group: 'upload, 1 stream', direction: 'upload', connections: 1 },
 ];
 
+const SMOKE_LOADS = LOADS.filter(({ group }) => /^(1 Gbit|upload)/.test(group));
+
 /** Stream bytes of a full packet. */
 const PAYLOAD_BYTES = 1368;
 
@@ -26,8 +28,9 @@ export const sockets = {
   async open({ dist, effort }) {
     const { FAR_END } = await fromDist(dist, 'bench/far-end.js');
     const { found, notShown } = await findVariants(dist);
-    const times = effort === 'smoke' ? { warmupSeconds: 0.3, seconds: 0.5 } : { warmupSeconds: 1, seconds: 3 };
-    const cases = LOADS.flatMap((load) =>
+    const smoke = effort === 'smoke';
+    const times = smoke ? { warmupSeconds: 0.1, seconds: 0.3 } : { warmupSeconds: 1, seconds: 3 };
+    const cases = (smoke ? SMOKE_LOADS : LOADS).flatMap((load) =>
       found.map(({ name, env }, index) => ({
         group: load.group,
         name,

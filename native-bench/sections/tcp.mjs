@@ -5,7 +5,8 @@
  */
 import { fromDist } from '../dist.mjs';
 
-const TRANSFER_BYTES = 48 << 20;
+/** Stream bytes of each transfer. */
+const TRANSFER_MIB = { smoke: 2, full: 48 };
 const CHUNK_BYTES = 64 << 10;
 const BURST_PACKETS = 64;
 const SLOT_BYTES = 2048;
@@ -18,8 +19,9 @@ export const tcp = {
   name: 'tcp',
   title: 'The IP stack in memory, per full packet',
   note: `Bursts of ${BURST_PACKETS} packets of ${PACKET_BYTES} bytes; every byte is handed over and credited at once.`,
-  async open({ dist }) {
+  async open({ dist, effort }) {
     const modules = await load(dist);
+    const bytes = TRANSFER_MIB[effort] << 20;
     const cases = [];
     for (const [connections, loss] of [
       [1, 0],
@@ -33,7 +35,7 @@ export const tcp = {
           name: side,
           baseline: side === 'receive',
           run() {
-            const { receiver, sender, packets } = transfer(modules, connections, loss);
+            const { receiver, sender, packets } = transfer(modules, connections, loss, bytes);
             const nanoseconds = (side === 'receive' ? receiver : sender).nanoseconds / packets;
             return { 'ns/packet': nanoseconds, '× checksum': nanoseconds / checksumNanoseconds(modules) };
           },
@@ -113,7 +115,7 @@ class End {
   }
 }
 
-function transfer(modules, connections, loss) {
+function transfer(modules, connections, loss, bytes) {
   const { instant, ip } = modules;
   let milliseconds = 1000;
   const now = instant(milliseconds);
@@ -125,7 +127,7 @@ function transfer(modules, connections, loss) {
   receiver.turn(undefined, now);
   let packets = 0;
   let random = 1;
-  while (receiver.received < TRANSFER_BYTES) {
+  while (receiver.received < bytes) {
     milliseconds += 0.5;
     sender.turn(receiver, instant(milliseconds));
     for (let i = 0; i < sender.count; i++) {

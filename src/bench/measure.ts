@@ -28,6 +28,7 @@ export interface SectionResult {
   readonly skipped?: string;
   readonly rows: readonly Row[];
   readonly notShown: readonly NotShown[];
+  readonly summary?: string;
 }
 
 /** One figure of one case. */
@@ -46,12 +47,15 @@ export async function measure(section: Section, options: MeasureOptions): Promis
   const { name, title, note } = section;
   const missing = await section.missing?.();
   if (missing !== undefined) return { name, title, note, skipped: missing, rows: [], notShown: [] };
-  const { cases, notShown = [], close } = await section.open(options);
+  const { cases, notShown = [], summary, close } = await section.open(options);
   try {
-    const runs = await play(section, cases, options);
+    const rounds = Math.min(options.rounds, section.mostRounds ?? options.rounds);
+    const runs = await play(section, cases, { ...options, rounds });
     const failed = runs.filter(({ metrics }) => metrics.every((taken) => taken === undefined));
     const absent = failed.map(({ of, why }) => ({ name: `${of.group}, ${of.name}`, why: why ?? 'it gave no figure' }));
-    return { name, title, note, rows: rowsOf(runs), notShown: [...notShown, ...absent] };
+    const rows = rowsOf(runs);
+    const result = { name, title, note, rows, notShown: [...notShown, ...absent] };
+    return summary && rows.length > 0 ? { ...result, summary: summary(rows) } : result;
   } finally {
     await close?.();
   }

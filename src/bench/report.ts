@@ -31,10 +31,18 @@ export function markdown({ machine, rounds, results }: Report): string {
   ].join('\n');
 }
 
-function sectionText({ title, note, skipped, rows, notShown }: SectionResult, claims: boolean): string[] {
+function sectionText({ title, note, skipped, rows, notShown, summary }: SectionResult, claims: boolean): string[] {
   if (skipped !== undefined) return [`## ${title}`, '', `Not shown: ${skipped}.`, ''];
   const absent = notShown.map(({ name, why }) => `- Not shown: ${name} (${why}).`);
-  return [`## ${title}`, '', note, '', ...tables(rows, claims), ...(absent.length > 0 ? [...absent, ''] : [])];
+  return [
+    `## ${title}`,
+    '',
+    note,
+    '',
+    ...tables(rows, claims),
+    ...(summary ? [summary, ''] : []),
+    ...(absent.length > 0 ? [...absent, ''] : []),
+  ];
 }
 
 /** One table for all cases with the same figures, a line for each case. */

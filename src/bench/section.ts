@@ -1,5 +1,7 @@
 /** What is measured: sections of cases, whose figures can be compared within a group. */
 
+import type { Row } from './measure.ts';
+
 /** Figures of one run of one case, by their name with the unit: `ns/packet`, `Mbit/s`. All finite. */
 export type Metrics = Readonly<Record<string, number>>;
 
@@ -16,6 +18,8 @@ export interface Opened {
   readonly cases: readonly Case[];
   /** What belongs here but cannot be measured on this machine: no figure and no ratio to it is shown. */
   readonly notShown?: readonly NotShown[];
+  /** A sentence that follows from all rows. */
+  summary?(rows: readonly Row[]): string;
   close?(): Promise<void>;
 }
 
@@ -29,6 +33,8 @@ export interface Section {
   readonly title: string;
   /** What is counted, and how. */
   readonly note: string;
+  /** Where each case takes so long that more would not be reasonable. */
+  readonly mostRounds?: number;
   /** Why this section cannot run here; `undefined` if it can. */
   missing?(): string | undefined | Promise<string | undefined>;
   open(context: SectionContext): Promise<Opened>;

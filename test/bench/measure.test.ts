@@ -93,6 +93,17 @@ describe('measure', () => {
     expect(result).toMatchObject({ skipped: 'it needs root', rows: [] });
   });
 
+  it('runs no more rounds than a section takes, and adds what it says of its rows', async () => {
+    let runs = 0;
+    const cases = [{ group: 'g', name: 'a', run: () => ({ s: ++runs }) }];
+    const summary = (rows: readonly { readonly median: number }[]): string => `the median is ${rows[0]!.median}`;
+    const result = await measure(
+      section([], { mostRounds: 1, open: () => Promise.resolve({ cases, summary }) }),
+      options({ rounds: 5 }),
+    );
+    expect(result).toMatchObject({ rows: [{ samples: [1] }], summary: 'the median is 1' });
+  });
+
   it('tells after each run how many there are', async () => {
     const steps: Step[] = [];
     const cases = [{ group: 'g', name: 'a', run: () => ({ s: 0.5, 'Mbit/s': 1234.5 }) }];
