@@ -28,6 +28,8 @@ const LAYERS: Record<string, readonly string[]> = {
   '.': ['core', 'node', 'sandbox', 'torrent'],
 };
 
+const PORT_OPENERS = ['node/inline-engine.ts', 'node/worker/main.ts', 'sandbox/sandbox.ts', 'bench/far-end-program.ts'];
+
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((name) => /\.[cm]?ts$/.test(name))
   .map((name) => name.split(sep).join('/'));
@@ -87,6 +89,11 @@ describe('the host (DESIGN: fail closed, by construction)', () => {
     expect(importers(/^node:(child_process|cluster|ffi)$|^(koffi|ffi|ref)\b|\.node$/)).toEqual([]);
     expect(users(/koffi-/)).toEqual(['node/udp/ffi.ts']);
     expect(users(/\blibc\w*\.(socket|bind|connect)\b|\blibc\[/)).toEqual(['node/udp/open-socket.ts']);
+    const outside = (names: readonly string[]): string[] => names.filter((file) => !file.startsWith('node/udp'));
+    expect(outside(importers(/\/open-socket\.ts$/))).toEqual([]);
+    // Who can open a port at all: the engine on either thread, the provider in a box, and the far end of the benchmarks.
+    const openers = users(/\b(openDgramPort|watchedPorts|selectUdpPorts|new Poller)\b/);
+    expect(outside(openers).filter((file) => !PORT_OPENERS.includes(file))).toEqual([]);
   });
 });
 

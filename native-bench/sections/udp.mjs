@@ -21,9 +21,11 @@ export const udp = {
     );
     const notShown = [];
     const libc = selectUdp({ onSkipped: ({ message }) => notShown.push({ name: 'ffi', why: message }) });
-    const poller = libc && new Poller(libc);
+    // One poller is polled, the other one only has ports that send, and those they send to.
+    const [polled, idle] = libc ? [new Poller(libc), new Poller(libc)] : [];
+    const other = idle?.openUdpPort ?? openDgramPort;
     const ports = {
-      ...(libc && { 'ffi, polled': poller.openUdpPort, 'ffi, watched by the event loop': watchedPorts(libc) }),
+      ...(libc && { 'ffi, polled': polled.openUdpPort, 'ffi, watched by the event loop': watchedPorts(libc) }),
       'node:dgram': openDgramPort,
     };
     const bursts = effort === 'smoke' ? 5 : BURSTS;
@@ -31,8 +33,8 @@ export const udp = {
     const opened = [];
     for (const [what, size] of SIZES) {
       for (const [name, openUdpPort] of Object.entries(ports)) {
-        const sender = await pair(openUdpPort, poller?.openUdpPort ?? openDgramPort);
-        const receiver = await pair(poller?.openUdpPort ?? openDgramPort, openUdpPort);
+        const sender = await pair(openUdpPort, other);
+        const receiver = await pair(other, openUdpPort);
         opened.push(sender, receiver);
         const baseline = name === 'node:dgram';
         const wait = name === 'ffi, polled' ? poll : turn;
@@ -43,12 +45,15 @@ export const udp = {
       }
     }
     cases.sort((a, b) => a.group.localeCompare(b.group) || b.baseline - a.baseline);
-    const close = () => Promise.all(opened.flatMap(({ from, to }) => [from.close(), to.close()]));
-    return { cases, notShown, close: () => close().then(() => poller?.close()) };
+    const close = async () => {
+      await Promise.all(opened.flatMap(({ from, to }) => [from.close(), to.close()]));
+      await Promise.all([polled?.close(), idle?.close()]);
+    };
+    return { cases, notShown, close };
 
     async function poll() {
-      poller.wait(0);
-      poller.receive();
+      polled.wait(0);
+      polled.receive();
     }
   },
 };
