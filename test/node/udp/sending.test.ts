@@ -140,11 +140,12 @@ describe.skipIf(!libc)('Sending (udp(7), UDP_SEGMENT)', () => {
   it('joins nothing any more once the interface cannot cut messages up (EIO)', () => {
     const world = open({ sendmmsg: (call) => (call === 0 ? EIO : 0) });
     for (let round = 0; round < 2; round++) {
-      fill(world.client, times(4, 100));
+      fill(world.client, times(5, 100), (i) => (i === 4 ? loopback(4, 9) : undefined));
       world.client.flush();
     }
     expect(world.calls).toEqual([4, 4]);
     expect(receive(world)).toEqual([...expected(times(4, 100)), ...expected(times(4, 100))]);
+    expect(world.client.counters).toMatchObject({ sent: 8, wrongEndpoint: 2 });
     expect(world.onError).not.toHaveBeenCalled();
   });
 
