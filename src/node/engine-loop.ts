@@ -68,7 +68,7 @@ export class EngineLoop {
       {
         onBurst: (burst) => this.#driver.handleBurst(burst),
         onDrain: () => this.#driver.handleDrain(),
-        onTooLong: () => this.mutate((now) => machine.handleTooLong(now)),
+        onTooLong: (pathMtu) => this.mutate((now) => machine.handleTooLong(pathMtu, now)),
         onError: (error) => {
           if (port === this.#port) onPortError(error);
         },

@@ -25,8 +25,11 @@ export interface UdpPortHandlers {
   /** Datagrams, to be taken before it returns; the memory may be overwritten, and is reused after. */
   onBurst(burst: Burst): void;
   onDrain(): void;
-  /** The system has learnt that the path carries less than was sent (EMSGSIZE); where it can, it sends in fragments from now on. */
-  onTooLong?(): void;
+  /**
+   * The system has learnt that the path carries less than was sent (EMSGSIZE); where it can, it sends in fragments from now on. `pathMtu`:
+   * the largest IP packet that it knows to pass, in bytes, from ports that can ask.
+   */
+  onTooLong?(pathMtu?: number): void;
   /** The port carries nothing any more (its address or interface went away): open another. Once until a datagram is sent again. */
   onError(error: Error): void;
 }

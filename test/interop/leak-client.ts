@@ -87,6 +87,16 @@ export class LeakClient {
     return this.agent.call('fetch', { url, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
   }
 
+  /** A whole file, in milliseconds; by a reader that takes no more than `bytesPerSecond`. */
+  download(url: string, bytesPerSecond?: number): Promise<{ readonly sha256: string; readonly ms: number }> {
+    return this.agent.call('download', { url, ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }) });
+  }
+
+  /** Random bytes to the server, in milliseconds. */
+  upload(url: string, bytes: number): Promise<{ readonly intact: boolean; readonly ms: number }> {
+    return this.agent.call('upload', { url, bytes });
+  }
+
   /** The error code of a connection attempt, or null if it succeeded. */
   connect(host: string, port: number, timeoutMs?: number): Promise<string | null> {
     return this.agent.call('connect', { host, port, ...(timeoutMs === undefined ? {} : { timeoutMs }) });

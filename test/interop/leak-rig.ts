@@ -177,6 +177,27 @@ export class LeakRig extends Namespaces {
     this.removeFilter(this.isp, 'inet cut');
   }
 
+  /**
+   * The line between the ISP and the server carries datagrams of the tunnel up to so many bytes of IP packet. With `told`, the ISP says
+   * so to who sends more (RFC 1191), and lets fragments pass; without, they vanish.
+   */
+  narrow(mtu: number, told = false): void {
+    this.widen();
+    if (told) this.#limitRoutes(['mtu', 'lock', String(mtu)]);
+    else
+      this.filter(this.isp, {
+        table: 'inet narrow',
+        hook: 'filter hook forward priority 0',
+        rules: [`udp dport 51820 meta length > ${mtu} drop`, `udp sport 51820 meta length > ${mtu} drop`],
+      });
+  }
+
+  /** The line carries 1500 bytes again. */
+  widen(): void {
+    this.removeFilter(this.isp, 'inet narrow');
+    this.#limitRoutes([]);
+  }
+
   /** The server takes IPv6 of the tunnel, and lets none of it out. */
   stopIpv6(): void {
     this.filter(this.server, {
@@ -241,6 +262,12 @@ export class LeakRig extends Namespaces {
   defaultRoutes(): void {
     this.ip('-n', this.client, 'route', 'replace', 'default', 'via', ISP[4]);
     this.ip('-n', this.client, '-6', 'route', 'replace', 'default', 'via', ISP[6]);
+  }
+
+  #limitRoutes(limit: readonly string[]): void {
+    const [client, server] = [`rc${this.id}`, `rs${this.id}`];
+    this.ip('-n', this.isp, 'route', 'replace', '192.0.2.0/24', 'dev', client, 'src', ISP[4], ...limit);
+    this.ip('-n', this.isp, 'route', 'replace', '198.51.100.0/24', 'dev', server, 'src', '198.51.100.1', ...limit);
   }
 
   async #serve(): Promise<void> {

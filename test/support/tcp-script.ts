@@ -13,7 +13,7 @@ import type { TcpHost } from '../../src/core/netstack/tcp/host.ts';
 import type { TcpSettings } from '../../src/core/netstack/tcp/settings.ts';
 import { Tcp } from '../../src/core/netstack/tcp/tcp.ts';
 import { checksum, pseudoHeaderSum, sum } from '../../src/core/wire/checksum.ts';
-import { ipHeader } from '../../src/core/wire/ip.ts';
+import { ipHeader, PROTOCOL_TCP } from '../../src/core/wire/ip.ts';
 import { parseIpPacket } from '../../src/core/wire/ip-packet.ts';
 import {
   parseTcp,
@@ -95,6 +95,8 @@ export class Script implements TcpHost {
   /** Timestamps of the peer go with every segment once the handshake had them. */
   timestamps = false;
   readonly lowered: number[] = [];
+  /** Packets sent that are not TCP. */
+  readonly icmp: Uint8Array[] = [];
   /** Everything sent and not looked at yet. */
   readonly sent: SentSegment[] = [];
   readonly #buffer: Uint8Array = new Uint8Array(2048);
@@ -202,7 +204,8 @@ export class Script implements TcpHost {
     for (;;) {
       const length = this.tcp.nextPacket(this.#buffer, 0, this.time);
       if (length === 0) return;
-      this.sent.push(this.#read(this.#buffer.slice(0, length)));
+      if (this.#buffer[this.#family === 4 ? 9 : 6] !== PROTOCOL_TCP) this.icmp.push(this.#buffer.slice(0, length));
+      else this.sent.push(this.#read(this.#buffer.slice(0, length)));
     }
   }
 

@@ -10,7 +10,7 @@ import { PortAllocator } from '../../src/core/netstack/ports.ts';
 import type { TcpHost } from '../../src/core/netstack/tcp/host.ts';
 import type { TcpSettings } from '../../src/core/netstack/tcp/settings.ts';
 import { Tcp } from '../../src/core/netstack/tcp/tcp.ts';
-import { ipHeader } from '../../src/core/wire/ip.ts';
+import { ipHeader, PROTOCOL_TCP } from '../../src/core/wire/ip.ts';
 import { parseIpPacket } from '../../src/core/wire/ip-packet.ts';
 
 /** Numbers in [0, 1) from a seed (mulberry32). */
@@ -195,6 +195,7 @@ export class Simulation {
     const header = this.#header;
     const fault = parseIpPacket(packet, 0, packet.length, header);
     if (fault) throw new Error(`our own packet is not one: ${fault}`);
+    if (header.protocol !== PROTOCOL_TCP) return;
     const { payloadOffset, payloadLength, family, sourceOffset, destinationOffset } = header;
     host.tcp.handleSegment(packet, payloadOffset, payloadLength, family, sourceOffset, destinationOffset, this.time);
   }

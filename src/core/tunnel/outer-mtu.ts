@@ -53,8 +53,10 @@ export class OuterMtu {
   #round: MtuRound | undefined;
   /** The round in hand is the first on its path. */
   #judgesPath = false;
-  /** The system has told of a narrower path since it was new. */
+  /** The system has told of a narrower path (EMSGSIZE) and sends in fragments what is larger. */
   #fragments = false;
+  /** What it told: larger packets would be cut. */
+  #limit = Number.POSITIVE_INFINITY;
   /** Somebody has answered in the latest round. */
   #answering = false;
   /** When the size in force was last seen to pass. */
@@ -85,17 +87,17 @@ export class OuterMtu {
     this.#sizes = sizesUpTo(ceiling);
     this.#targets = targets;
     this.stop();
+    this.#forgetTold();
     this.#set(ceiling);
   }
 
   /** A new path can carry traffic: after the first handshake, another server address, another network. */
   handlePath(now: Instant): void {
-    this.#fragments = false;
+    this.#forgetTold();
     this.#raiseMs = FIRST_RAISE_MS;
     this.#suspicionMs = FIRST_SUSPICION_MS;
     this.#raiseAt = undefined;
-    this.#start(now, { sizes: this.#sizes });
-    this.#judgesPath = true;
+    this.#judge(now);
   }
 
   /** No traffic may flow; `handlePath` follows when it may again. */
@@ -127,11 +129,21 @@ export class OuterMtu {
     this.#confirm(now);
   }
 
-  /** The system refused a datagram as too long for the outer path (EMSGSIZE). */
-  handleTooLong(now: Instant): void {
+  /**
+   * The system refused a datagram as too long for the outer path (EMSGSIZE), which leaves packets of `limit` bytes whole, if it says so.
+   * Whoever lies to it cannot bring us below the smallest size (RFC 5927 §7).
+   */
+  handleTooLong(limit: number | undefined, now: Instant): void {
     this.#fragments = true;
-    if (this.#round) this.#round.handleTooLong();
-    else this.handleSuspicion(now);
+    if (limit === undefined) {
+      if (this.#round) this.#round.handleTooLong();
+      else this.handleSuspicion(now);
+    } else if (limit < this.#limit) {
+      this.#limit = Math.max(limit, this.#sizes[0]!);
+      this.#set(Math.min(this.#mtu, this.#largest));
+      this.#raiseAt = after(now, RAISE_AFTER_FRAGMENTS_MS);
+      this.#judge(now);
+    }
   }
 
   /** False if the answer is to nothing that was asked here. */
@@ -146,8 +158,7 @@ export class OuterMtu {
     if (this.#round) {
       if (now >= this.#round.until) this.#endVolley(this.#round, now);
     } else if (this.#raiseAt !== undefined && now >= this.#raiseAt) {
-      this.#raiseAt = undefined;
-      this.#start(now, { sizes: this.#sizes.filter((size) => size >= this.#mtu) });
+      this.#raise(now);
     } else if (this.#bulk && now >= after(this.#provenAt, FIRST_CONFIRM_MS)) this.#confirm(now);
   }
 
@@ -160,12 +171,36 @@ export class OuterMtu {
     return this.#outputs.shift();
   }
 
+  /** The largest size that the system sends whole, as far as is known. */
+  get #largest(): number {
+    return this.#sizes.filter((size) => size <= this.#limit).at(-1)!;
+  }
+
+  #forgetTold(): void {
+    this.#fragments = false;
+    this.#limit = Number.POSITIVE_INFINITY;
+  }
+
+  #judge(now: Instant): void {
+    this.#start(now, { sizes: this.#sizes.filter((size) => size <= this.#limit) });
+    this.#judgesPath = true;
+  }
+
+  /** Larger sizes are tried; those that the system told of were true for as long as it remembers. */
+  #raise(now: Instant): void {
+    const told = this.#fragments;
+    this.#raiseAt = undefined;
+    this.#forgetTold();
+    if (told && !this.#answering) this.#set(this.#largest);
+    else this.#start(now, { sizes: this.#sizes.filter((size) => size >= this.#mtu) });
+  }
+
   /** Makes sure that the size in force passes. */
   #confirm(now: Instant): void {
     this.#bulk = false;
     this.#provenAt = now;
     this.#confirmMs = Math.min(LONGEST_MS, 2 * this.#confirmMs);
-    this.#start(now, { sizes: this.#sizes, confirm: this.#mtu });
+    this.#start(now, { sizes: this.#sizes.filter((size) => size <= this.#limit), confirm: this.#mtu });
   }
 
   #start(now: Instant, what: { readonly sizes: readonly number[]; readonly confirm?: number }): void {
@@ -201,7 +236,7 @@ export class OuterMtu {
     this.#follow(round);
     if (this.#answering) this.#provenAt = now;
     // What was found on another path is no guide.
-    else if (this.#judgesPath) this.#set(this.#sizes.at(-1)!);
+    else if (this.#judgesPath) this.#set(this.#largest);
     this.#judgesPath = false;
     if (this.#mtu === this.#sizes.at(-1)) return;
     if (this.#raiseAt !== undefined) return;

@@ -7,9 +7,14 @@ import type { IpAddress } from '../base/address.ts';
 import type { Random } from '../base/crypto.ts';
 import type { Instant } from '../base/instant.ts';
 import type { Flow } from '../guard/policy.ts';
+import { TRANSPORT_MIN_LENGTH } from '../wire/wireguard.ts';
+import { PADDING_MULTIPLE } from '../wireguard/constants.ts';
 import type { TunnelConfiguration } from './messages.ts';
 import { OuterMtu } from './outer-mtu.ts';
 import type { VirtualHost } from './virtual-host.ts';
+
+/** Around a padded packet: IP and UDP headers, and those of a transport message (whitepaper §5.4.6). */
+const OVERHEAD = { 4: 20 + 8 + TRANSPORT_MIN_LENGTH, 6: 40 + 8 + TRANSPORT_MIN_LENGTH } as const;
 
 export class OuterPath {
   readonly #host: VirtualHost;
@@ -60,9 +65,11 @@ export class OuterPath {
     this.#outer.handleReceived(this.#host.takeLargestReceived(), now);
   }
 
-  /** The system refused a datagram as too long for the outer path (EMSGSIZE). */
-  handleTooLong(now: Instant): void {
-    if (this.#open) this.#outer.handleTooLong(now);
+  /** The system refused a datagram as too long for the outer path (EMSGSIZE), over IPv4 or IPv6; `pathMtu` is what it knows. */
+  handleTooLong(pathMtu: number | undefined, family: 4 | 6, now: Instant): void {
+    if (!this.#open) return;
+    const limit = pathMtu === undefined ? undefined : (pathMtu - OVERHEAD[family]) & -PADDING_MULTIPLE;
+    this.#outer.handleTooLong(limit, now);
   }
 
   handleTimeout(now: Instant): void {

@@ -177,9 +177,9 @@ export class TunnelMachine {
     this.mutateGuard((guard) => guard.accept(now), now);
   }
 
-  /** The system refused a datagram as too long for the path outside (EMSGSIZE). */
-  handleTooLong(now: Instant): void {
-    this.#outerPath.handleTooLong(now);
+  /** The system refused a datagram as too long for the path outside (EMSGSIZE), which it knows to carry so many bytes, if it says so. */
+  handleTooLong(pathMtu: number | undefined, now: Instant): void {
+    this.#outerPath.handleTooLong(pathMtu, this.#exit?.endpoint?.address.family ?? 4, now);
     this.#settlePath(now);
   }
 

@@ -11,7 +11,7 @@ import { systemError } from '../node-errors.ts';
 import type { UdpPort, UdpPortCounters, UdpPortHandlers, UdpPortOptions } from '../udp-port.ts';
 import type { Libc } from './ffi.ts';
 import { SOFT_ERRORS, slotBytesFor } from './limits.ts';
-import { askForBuffersOf, type OpenedDescriptor, setOption } from './open-socket.ts';
+import { askForBuffersOf, type OpenedDescriptor, pathMtuOf, setOption } from './open-socket.ts';
 import type { Receiver, ReceivingPort } from './receiver.ts';
 import { Sender } from './sender.ts';
 import { Sources } from './socket-address.ts';
@@ -31,6 +31,7 @@ export abstract class DescriptorPort implements UdpPort, ReceivingPort {
   readonly largestDatagram: number;
   protected closed = false;
   readonly #handlers: UdpPortHandlers;
+  readonly #libc: Libc;
   readonly #release: UdpPortOptions['release'];
   readonly #sender: Sender;
   #failed = false;
@@ -38,6 +39,7 @@ export abstract class DescriptorPort implements UdpPort, ReceivingPort {
   constructor(libc: Libc, opened: OpenedDescriptor, slots: number, options: UdpPortOptions, handlers: UdpPortHandlers) {
     const { remote, mtu, allocate, release } = options;
     const { descriptor, local } = opened;
+    this.#libc = libc;
     this.descriptor = descriptor;
     this.local = local;
     this.remote = remote;
@@ -99,7 +101,7 @@ export abstract class DescriptorPort implements UdpPort, ReceivingPort {
   protected handleError(error: NodeJS.ErrnoException): void {
     if (SOFT_ERRORS.has(error.code ?? '')) {
       this.counters.softErrors++;
-      if (error.code === 'EMSGSIZE' && !this.closed) this.#handlers.onTooLong?.();
+      if (error.code === 'EMSGSIZE' && !this.closed) this.#tellTooLong();
       return;
     }
     this.#fail(error);
@@ -107,6 +109,10 @@ export abstract class DescriptorPort implements UdpPort, ReceivingPort {
 
   protected releaseMemory(): void {
     this.#release?.(this.transmit.slab);
+  }
+
+  #tellTooLong(): void {
+    this.#handlers.onTooLong?.(this.remote && pathMtuOf(this.#libc, this.descriptor, this.remote.address.family));
   }
 
   #fail(error: Error): void {

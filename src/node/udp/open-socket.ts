@@ -99,8 +99,18 @@ export function askForBuffersOf(libc: Libc, descriptor: number): number {
   ] as const)
     if (!setOption(libc, descriptor, SOL_SOCKET, force, BUFFER_BYTES))
       setOption(libc, descriptor, SOL_SOCKET, ask, BUFFER_BYTES);
-  const value = new Uint8Array(new ArrayBuffer(4));
-  libc.getsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, value, Uint8Array.from([4, 0, 0, 0]));
+  return getOption(libc, descriptor, SOL_SOCKET, SO_RCVBUF) ?? 0;
+}
+
+/** The largest IP packet that the system knows the path of a connected socket to carry, in bytes. */
+export function pathMtuOf(libc: Libc, descriptor: number, family: 4 | 6): number | undefined {
+  return family === 4 ? getOption(libc, descriptor, SOL_IP, IP_MTU) : getOption(libc, descriptor, SOL_IPV6, IPV6_MTU);
+}
+
+/** `undefined` if the system refuses. */
+function getOption(libc: Libc, descriptor: number, level: number, name: number): number | undefined {
+  const value = new Uint8Array(4);
+  if (libc.getsockopt(descriptor, level, name, value, Uint8Array.of(4, 0, 0, 0)) !== 0) return undefined;
   return new DataView(value.buffer).getInt32(0, true);
 }
 
@@ -120,7 +130,10 @@ const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
+const SOL_IP = 0;
+const IP_MTU = 14;
 const SOL_IPV6 = 41;
+const IPV6_MTU = 24;
 const IPV6_V6ONLY = 26;
 
 function familyOf({ remote, bind: local }: SocketTarget): 4 | 6 {

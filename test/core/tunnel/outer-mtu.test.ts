@@ -268,7 +268,7 @@ describe('a system that learns the MTU itself (EMSGSIZE, RFC 1191 §6)', () => {
     path.carries = 1392;
     path.open();
     path.fragments = true;
-    path.do((outer, now) => outer.handleTooLong(now)).pass(60);
+    path.do((outer, now) => outer.handleTooLong(undefined, now)).pass(60);
     expect(path.mtus).toEqual([1392]);
   });
 
@@ -276,17 +276,47 @@ describe('a system that learns the MTU itself (EMSGSIZE, RFC 1191 §6)', () => {
     const path = new Path();
     path.carries = 1392;
     path.open();
-    path.do((outer, now) => outer.handleTooLong(now)).pass(5);
+    path.do((outer, now) => outer.handleTooLong(undefined, now)).pass(5);
     path.takeAsked();
     expect(path.receive(600, 1420).takeAsked()).toEqual([]);
     path.pass(10).takeAsked();
-    expect(path.pass(110).takeAsked()).toEqual([1392, 1408, 1420, 1408, 1420, 1408, 1420]);
+    expect(path.pass(110).takeAsked().slice(0, 7)).toEqual([1392, 1408, 1420, 1408, 1420, 1408, 1420]);
+  });
+
+  it('takes its word for what passes whole, which smaller packets prove (RFC 8201 §4)', () => {
+    const path = new Path().open().pass(10);
+    path.carries = 1345;
+    path.fragments = true;
+    path.takeAsked();
+    path.do((outer, now) => outer.handleTooLong(1345, now));
+    expect(path.outer.mtu).toBe(1328);
+    expect(path.pass(10).takeAsked()).toEqual([1200, 1216, 1280, 1312, 1328]);
+    expect(path.receive(600, 1420).outer.mtu).toBe(1328);
+    path.fragments = false;
+    path.carries = 1420;
+    expect(path.pass(120).outer.mtu).toBe(1420);
+  });
+
+  it('believes it where nobody answers, until it has forgotten', () => {
+    const path = new Path();
+    path.answers = [];
+    path
+      .open()
+      .pass(10)
+      .do((outer, now) => outer.handleTooLong(1345, now));
+    expect(path.pass(600).mtus).toEqual([1328]);
+    expect(path.pass(120).mtus).toEqual([1328, 1420]);
+  });
+
+  it('does not go below the smallest size, whatever it was told by whom (RFC 5927 §7)', () => {
+    const path = new Path().open().pass(10);
+    expect(path.do((outer, now) => outer.handleTooLong(492, now)).outer.mtu).toBe(1200);
   });
 
   it('is a suspicion at any other time', () => {
     const path = new Path().open().pass(10);
     path.takeAsked();
-    path.do((outer, now) => outer.handleTooLong(now));
+    path.do((outer, now) => outer.handleTooLong(undefined, now));
     expect(path.takeAsked()).toEqual([1420]);
   });
 });
@@ -311,7 +341,7 @@ it('obeys the four laws', () => {
         act: (choice, now) => {
           if (choice % 5 === 0) outer.handlePath(now);
           else if (choice % 5 === 1) outer.handleSuspicion(now);
-          else if (choice % 5 === 2) outer.handleTooLong(now);
+          else if (choice % 5 === 2) outer.handleTooLong(undefined, now);
           else if (choice % 5 === 3) outer.handleReceived(choice % 1500, now);
           else outer.stop();
         },

@@ -1,9 +1,11 @@
 /**
  * The library as an embedder uses it: a tunnel, and a WebTorrent client over it. Commands: open, ready, status, events, close, torrent,
- * transfer, announce, announcePort, listen, fetch, connect, send, lookup, probe, stepClock, crash.
+ * transfer, announce, announcePort, listen, fetch, download, upload, connect, send, lookup, probe, stepClock, crash.
  */
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { serve } from './rpc.mjs';
 
 let tunnel;
@@ -16,7 +18,7 @@ const { timeOrigin } = performance;
 const hostMs = () => timeOrigin + performance.now();
 
 const EVENTS = ['state', 'handshake', 'killswitch.engaged', 'killswitch.released', 'probe', 'port.mapped', 'port.lost'];
-const MORE_EVENTS = ['client.paused', 'client.resumed', 'client.port', 'endpoint.changed'];
+const MORE_EVENTS = ['client.paused', 'client.resumed', 'client.port', 'endpoint.changed', 'mtu.changed'];
 
 serve({
   /** `wireguard` and `fallback` are texts of `.conf` files; what else there is goes to `Tunnel.open`. */
@@ -75,6 +77,25 @@ serve({
     } catch (error) {
       return { error: error.cause?.code ?? error.code ?? error.name };
     }
+  },
+  /** A whole file, read no faster than that: its SHA-256, and how long it took. */
+  async download({ url, bytesPerSecond = Number.POSITIVE_INFINITY, timeoutMs = 60_000 }) {
+    const begun = performance.now();
+    const response = await tunnel.fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+    const hash = createHash('sha256');
+    for await (const chunk of response.body) {
+      hash.update(chunk);
+      await sleep((1000 * chunk.length) / bytesPerSecond);
+    }
+    return { sha256: hash.digest('hex'), ms: performance.now() - begun };
+  },
+  /** So many bytes to the server: whether it got them, and how long it took. */
+  async upload({ url, bytes, timeoutMs = 60_000 }) {
+    const begun = performance.now();
+    const body = randomBytes(bytes);
+    const response = await tunnel.fetch(url, { method: 'PUT', body, signal: AbortSignal.timeout(timeoutMs) });
+    const told = await response.text();
+    return { intact: told === createHash('sha256').update(body).digest('hex'), ms: performance.now() - begun };
   },
   /** The error code of a connection attempt, or null if it succeeded. */
   connect: ({ host, port, timeoutMs = 5_000 }) =>

@@ -1,7 +1,8 @@
 /**
- * HTTP on port 80: `/ip` tells the caller's address, anything else is a file of the folder, whole or in ranges (RFC 9110 §14). Takes note
- * of every request. What `/ip` answers can be scripted for each name that is asked for it. Commands: open, log, script.
+ * HTTP on port 80: `/ip` tells the caller's address, anything else is a file of the folder, whole or in ranges (RFC 9110 §14); what is
+ * PUT is answered with its SHA-256. Takes note of every request. What `/ip` answers can be scripted for each name that is asked for it. Commands: open, log, script.
  */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream, statSync } from 'node:fs';
 import http from 'node:http';
@@ -61,7 +62,10 @@ function answer(request, response) {
   const { url, headers } = request;
   log.push({ url, from: caller, to: request.socket.localAddress, headers, atMs: Date.now() });
   const script = scripts.get(headers.host) ?? { kind: 'honest' };
-  if (url.startsWith('/ip')) ANSWERS[script.kind](request, response, { ...script, caller });
+  if (request.method === 'PUT') {
+    const hash = createHash('sha256');
+    request.on('data', (chunk) => hash.update(chunk)).on('end', () => response.end(hash.digest('hex')));
+  } else if (url.startsWith('/ip')) ANSWERS[script.kind](request, response, { ...script, caller });
   else sendFile(request, response);
 }
 
@@ -69,7 +73,8 @@ serve({
   async open({ addresses, folder: of }) {
     folder = of;
     for (const address of addresses) {
-      const server = http.createServer(answer).listen(80, address);
+      // What lies in the system's buffers counts as sent: with Node's five seconds, slow readers would be cut off (undici takes it ill).
+      const server = http.createServer({ keepAliveTimeout: 60_000 }, answer).listen(80, address);
       await once(server, 'listening');
     }
   },

@@ -83,6 +83,8 @@ export class Connection implements Timed {
   synDue = true;
   ackDue = false;
   probeDue = false;
+  /** The tunnel carries less than our SYN has promised, and the peer is to be told (too-big.ts). */
+  tooBigDue = false;
   synRetries = 0;
   synSentAt: Instant;
   /** Retransmission timeouts since the peer last answered, and how long they took together. */
@@ -252,6 +254,14 @@ export class Connection implements Timed {
     if (!this.row.synchronized || mss === this.sender.mss) return;
     if (mss < this.sender.mss) this.sender.narrow(mss);
     else this.sender.widen(mss);
+    this.stack.wantsOutput(this);
+  }
+
+  /** The tunnel's MTU is another, in both directions. */
+  followTunnel(): void {
+    this.followPath();
+    if (!this.row.receives || this.ourMss <= announcedMss(this.family, this.stack.host.mtu)) return;
+    this.tooBigDue = true;
     this.stack.wantsOutput(this);
   }
 

@@ -210,7 +210,7 @@ export class Tcp {
 
   #followMtu(now: Instant): void {
     this.#mtu = this.#host.mtu;
-    for (const connection of this.#stack.connections.values()) connection.followPath();
+    for (const connection of this.#stack.connections.values()) connection.followTunnel();
     this.#stack.settle(now);
   }
 }

@@ -7,11 +7,16 @@ import { writeAck, writeData, writeSyn } from './output.ts';
 import { NOTHING } from './sender.ts';
 import { seqAdd, seqDiff } from './sequence.ts';
 import type { SizeTrial } from './size-trial.ts';
+import { writeTooBig } from './too-big.ts';
 import { CARRIES_FIN, NONE } from './transmit-queue.ts';
 
 /** Writes the next segment as an IP packet at `offset` and returns its length, or 0 if nothing may be sent now. */
 export function nextSegment(c: Connection, bytes: Uint8Array, offset: number, now: Instant): number {
   if (!c.row.synchronized) return c.synDue && c.state !== 'closed' ? sendSyn(c, bytes, offset, now) : 0;
+  if (c.tooBigDue) {
+    c.tooBigDue = false;
+    return writeTooBig(c, bytes, offset);
+  }
   const { acks, sack } = c.receiver;
   // A report of loss must not wait behind data, which has no room for it.
   if (c.ackDue && acks.immediate && sack !== undefined && c.sackPermitted) return sendAck(c, bytes, offset, now);
