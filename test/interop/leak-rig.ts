@@ -183,6 +183,8 @@ export class LeakRig extends Namespaces {
    */
   narrow(mtu: number, told = false): void {
     this.widen();
+    // The kernel hands bursts on in one piece (UDP GSO) as far as it can, which a rule about lengths would take for huge datagrams.
+    this.ip('-n', this.client, 'link', 'set', this.cable, 'gso_max_segs', '1');
     if (told) this.#limitRoutes(['mtu', 'lock', String(mtu)]);
     else
       this.filter(this.isp, {

@@ -29,8 +29,8 @@ const FIRST_CONFIRM_MS = 5_000;
 const FIRST_SUSPICION_MS = 10_000;
 const FIRST_RAISE_MS = 30_000;
 const LONGEST_MS = 600_000;
-/** Linux forgets after ten minutes what a packet-too-big has told: then only, questions travel whole again. */
-const RAISE_AFTER_FRAGMENTS_MS = 660_000;
+/** Linux forgets after ten minutes what a packet-too-big has told: then only, it sends larger ones whole again. */
+const RAISE_AFTER_TOLD_MS = 660_000;
 
 export type OuterMtuOutput =
   | { readonly kind: 'ask'; readonly question: EchoRequest }
@@ -53,10 +53,10 @@ export class OuterMtu {
   #round: MtuRound | undefined;
   /** The round in hand is the first on its path. */
   #judgesPath = false;
-  /** The system has told of a narrower path (EMSGSIZE) and sends in fragments what is larger. */
-  #fragments = false;
-  /** What it told: larger packets would be cut. */
-  #limit = Number.POSITIVE_INFINITY;
+  /** The system has told of a narrower path (EMSGSIZE), and whom it believed may be right. */
+  #told = false;
+  /** The size that would pass then, if it said so. */
+  #hint = Number.POSITIVE_INFINITY;
   /** Somebody has answered in the latest round. */
   #answering = false;
   /** When the size in force was last seen to pass. */
@@ -82,6 +82,10 @@ export class OuterMtu {
     return this.#mtu;
   }
 
+  get #ceiling(): number {
+    return this.#sizes.at(-1)!;
+  }
+
   /** Another configuration; nothing is known of its path. */
   configure({ ceiling, targets }: Omit<OuterMtuOptions, 'random'>): void {
     this.#sizes = sizesUpTo(ceiling);
@@ -97,7 +101,8 @@ export class OuterMtu {
     this.#raiseMs = FIRST_RAISE_MS;
     this.#suspicionMs = FIRST_SUSPICION_MS;
     this.#raiseAt = undefined;
-    this.#judge(now);
+    this.#start(now, { sizes: this.#sizes });
+    this.#judgesPath = true;
   }
 
   /** No traffic may flow; `handlePath` follows when it may again. */
@@ -116,34 +121,36 @@ export class OuterMtu {
       this.#provenAt = now;
       this.#confirmMs = FIRST_CONFIRM_MS;
       // Somebody has sent more than we take, and it arrived.
-      if (largest > this.#mtu && this.#raiseAt !== undefined && !this.#fragments)
+      if (largest > this.#mtu && this.#raiseAt !== undefined && !this.#told)
         this.#raiseAt = earliest(this.#raiseAt, after(now, this.#raiseMs / 4));
     } else if (elapsedMs(this.#provenAt, now) >= this.#confirmMs) this.#confirm(now);
   }
 
   /** Something looks as if large packets got lost. */
   handleSuspicion(now: Instant): void {
-    if (this.#round || (this.#suspectAt !== undefined && now < this.#suspectAt)) return;
-    this.#suspectAt = after(now, this.#suspicionMs);
-    this.#suspicionMs = Math.min(LONGEST_MS, 2 * this.#suspicionMs);
-    this.#confirm(now);
+    if (!this.#round && this.#maySuspect(now)) this.#confirm(now);
   }
 
   /**
-   * The system refused a datagram as too long for the outer path (EMSGSIZE), which leaves packets of `limit` bytes whole, if it says so.
-   * Whoever lies to it cannot bring us below the smallest size (RFC 5927 §7).
+   * The system refused a datagram as too long for the outer path (EMSGSIZE). If it says that packets of `limit` bytes are all, it sends
+   * larger ones all the same, and answers decide (RFC 8899 §4.6.2); what would leave less than any line carries is a lie (RFC 5927 §7).
+   * If it does not say, it sends in fragments what is larger.
    */
   handleTooLong(limit: number | undefined, now: Instant): void {
-    this.#fragments = true;
     if (limit === undefined) {
+      this.#told = true;
       if (this.#round) this.#round.handleTooLong();
       else this.handleSuspicion(now);
-    } else if (limit < this.#limit) {
-      this.#limit = Math.max(limit, this.#sizes[0]!);
-      this.#set(Math.min(this.#mtu, this.#largest));
-      this.#raiseAt = after(now, RAISE_AFTER_FRAGMENTS_MS);
-      this.#judge(now);
+      return;
     }
+    const hint = this.#sizes.filter((size) => size <= limit).at(-1) ?? this.#mtu;
+    if (hint >= this.#mtu) return;
+    this.#told = true;
+    this.#hint = hint;
+    if (this.#targets.length === 0) {
+      this.#set(hint);
+      this.#raiseLater(now);
+    } else if (!this.#round && this.#maySuspect(now)) this.#start(now, { sizes: this.#sizes });
   }
 
   /** False if the answer is to nothing that was asked here. */
@@ -171,28 +178,25 @@ export class OuterMtu {
     return this.#outputs.shift();
   }
 
-  /** The largest size that the system sends whole, as far as is known. */
-  get #largest(): number {
-    return this.#sizes.filter((size) => size <= this.#limit).at(-1)!;
-  }
-
   #forgetTold(): void {
-    this.#fragments = false;
-    this.#limit = Number.POSITIVE_INFINITY;
+    this.#told = false;
+    this.#hint = Number.POSITIVE_INFINITY;
   }
 
-  #judge(now: Instant): void {
-    this.#start(now, { sizes: this.#sizes.filter((size) => size <= this.#limit) });
-    this.#judgesPath = true;
+  /** Suspicions that come to nothing are followed ever more seldom. */
+  #maySuspect(now: Instant): boolean {
+    if (this.#suspectAt !== undefined && now < this.#suspectAt) return false;
+    this.#suspectAt = after(now, this.#suspicionMs);
+    this.#suspicionMs = Math.min(LONGEST_MS, 2 * this.#suspicionMs);
+    return true;
   }
 
-  /** Larger sizes are tried; those that the system told of were true for as long as it remembers. */
+  /** Larger sizes are tried. Where nobody answers, what the system told is forgotten when the system does. */
   #raise(now: Instant): void {
-    const told = this.#fragments;
     this.#raiseAt = undefined;
-    this.#forgetTold();
-    if (told && !this.#answering) this.#set(this.#largest);
+    if (this.#told && !this.#answering) this.#set(this.#ceiling);
     else this.#start(now, { sizes: this.#sizes.filter((size) => size >= this.#mtu) });
+    this.#forgetTold();
   }
 
   /** Makes sure that the size in force passes. */
@@ -200,7 +204,7 @@ export class OuterMtu {
     this.#bulk = false;
     this.#provenAt = now;
     this.#confirmMs = Math.min(LONGEST_MS, 2 * this.#confirmMs);
-    this.#start(now, { sizes: this.#sizes.filter((size) => size <= this.#limit), confirm: this.#mtu });
+    this.#start(now, { sizes: this.#sizes, confirm: this.#mtu });
   }
 
   #start(now: Instant, what: { readonly sizes: readonly number[]; readonly confirm?: number }): void {
@@ -236,11 +240,14 @@ export class OuterMtu {
     this.#follow(round);
     if (this.#answering) this.#provenAt = now;
     // What was found on another path is no guide.
-    else if (this.#judgesPath) this.#set(this.#largest);
+    else this.#set(Math.min(this.#hint, this.#judgesPath ? this.#ceiling : this.#mtu));
     this.#judgesPath = false;
-    if (this.#mtu === this.#sizes.at(-1)) return;
-    if (this.#raiseAt !== undefined) return;
-    this.#raiseAt = after(now, this.#fragments ? RAISE_AFTER_FRAGMENTS_MS : this.#raiseMs);
+    if (this.#mtu === this.#ceiling) this.#forgetTold();
+    else if (this.#raiseAt === undefined) this.#raiseLater(now);
+  }
+
+  #raiseLater(now: Instant): void {
+    this.#raiseAt = after(now, this.#told ? RAISE_AFTER_TOLD_MS : this.#raiseMs);
     this.#raiseMs = Math.min(LONGEST_MS, 2 * this.#raiseMs);
   }
 

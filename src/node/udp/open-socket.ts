@@ -62,6 +62,9 @@ export function openDescriptor(libc: Libc, target: SocketTarget): OpenedDescript
   if (descriptor < 0) throw refused(target, failure(libc, 'socket'));
   try {
     if (family === 6) setOption(libc, descriptor, SOL_IPV6, IPV6_V6ONLY, 1);
+    // Never in fragments, whatever a router may have said: the tunnel finds out by itself what arrives (RFC 8899 §4.6).
+    if (family === 4) setOption(libc, descriptor, SOL_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE);
+    else setOption(libc, descriptor, SOL_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE);
     if (target.bind) assign(libc, 'bind', descriptor, target.bind);
     if (target.remote) assign(libc, 'connect', descriptor, target.remote);
     return { descriptor, local: localAddress(libc, descriptor) };
@@ -131,9 +134,12 @@ const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SOL_IP = 0;
+const IP_MTU_DISCOVER = 10;
 const IP_MTU = 14;
 const SOL_IPV6 = 41;
+const IPV6_MTU_DISCOVER = 23;
 const IPV6_MTU = 24;
+const PMTUDISC_PROBE = 3;
 const IPV6_V6ONLY = 26;
 
 function familyOf({ remote, bind: local }: SocketTarget): 4 | 6 {

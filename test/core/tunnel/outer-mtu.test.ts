@@ -283,34 +283,38 @@ describe('a system that learns the MTU itself (EMSGSIZE, RFC 1191 §6)', () => {
     expect(path.pass(110).takeAsked().slice(0, 7)).toEqual([1392, 1408, 1420, 1408, 1420, 1408, 1420]);
   });
 
-  it('takes its word for what passes whole, which smaller packets prove (RFC 8201 §4)', () => {
+  it('asks at once when it is told how much passes, and believes the answers (RFC 8899 §4.6.2)', () => {
     const path = new Path().open().pass(10);
     path.carries = 1345;
-    path.fragments = true;
     path.takeAsked();
-    path.do((outer, now) => outer.handleTooLong(1345, now));
-    expect(path.outer.mtu).toBe(1328);
-    expect(path.pass(10).takeAsked()).toEqual([1200, 1216, 1280, 1312, 1328]);
-    expect(path.receive(600, 1420).outer.mtu).toBe(1328);
-    path.fragments = false;
-    path.carries = 1420;
-    expect(path.pass(120).outer.mtu).toBe(1420);
+    path.do((outer, now) => outer.handleTooLong(1345, now)).pass(0.31);
+    expect(path.mtus).toEqual([1328]);
+    const lie = new Path().open().pass(10);
+    lie.do((outer, now) => outer.handleTooLong(1345, now)).pass(0.31);
+    lie.do((outer, now) => outer.handleTooLong(1216, now)).pass(60);
+    expect(lie.mtus).toEqual([]);
   });
 
   it('believes it where nobody answers, until it has forgotten', () => {
     const path = new Path();
     path.answers = [];
-    path
-      .open()
-      .pass(10)
-      .do((outer, now) => outer.handleTooLong(1345, now));
+    path.open().do((outer, now) => outer.handleTooLong(1345, now));
     expect(path.pass(600).mtus).toEqual([1328]);
     expect(path.pass(120).mtus).toEqual([1328, 1420]);
+    const alone = new Path(1420, []).open();
+    alone.do((outer, now) => outer.handleTooLong(1345, now));
+    expect(alone.pass(720).mtus).toEqual([1328, 1420]);
   });
 
-  it('does not go below the smallest size, whatever it was told by whom (RFC 5927 §7)', () => {
-    const path = new Path().open().pass(10);
-    expect(path.do((outer, now) => outer.handleTooLong(492, now)).outer.mtu).toBe(1200);
+  it('is a lie if it leaves less than any line does, whatever it was told by whom (RFC 5927 §7)', () => {
+    const path = new Path();
+    path.answers = [];
+    expect(
+      path
+        .open()
+        .do((outer, now) => outer.handleTooLong(492, now))
+        .pass(600).mtus,
+    ).toEqual([]);
   });
 
   it('is a suspicion at any other time', () => {
