@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { ip } from '../../src/core/base/address.ts';
 import { type Instant, instant, after as later } from '../../src/core/base/instant.ts';
 import { DelayQueue } from '../../src/sandbox/delay-queue.ts';
 import { Faults, Link } from '../../src/sandbox/faults.ts';
@@ -71,6 +72,17 @@ describe('the line', () => {
     const arrived = link.take(T0)!.bytes;
     const bits = arrived.reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0);
     expect([bits, original.every((byte) => byte === 0)]).toEqual([1, true]);
+  });
+
+  it('loses what is larger than its MTU, headers included, without a word', () => {
+    const link = new Link(Object.assign(new Faults(), { mtu: 1400 }), new SeededRandom(1));
+    const six = { address: ip('2001:db8::1'), port: 1 };
+    link.offer(new Uint8Array(1400 - 28), undefined, T0);
+    link.offer(new Uint8Array(1400 - 27), undefined, T0);
+    link.offer(new Uint8Array(1400 - 48), six, T0);
+    link.offer(new Uint8Array(1400 - 47), six, T0);
+    expect([link.take(T0)?.bytes.length, link.take(T0)?.bytes.length, link.take(T0)]).toEqual([1372, 1352, undefined]);
+    expect(link.counts).toMatchObject({ passed: 2, tooLarge: 2 });
   });
 
   it('is silent, and heals', () => {

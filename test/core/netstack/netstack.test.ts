@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { formatIp, ip } from '../../../src/core/base/address.ts';
 import { ascii, concat, setU16be, u16be, u32be } from '../../../src/core/base/bytes.ts';
 import { after } from '../../../src/core/base/instant.ts';
+import type { EchoReply } from '../../../src/core/netstack/icmp.ts';
 import { Netstack, type NetstackLimits } from '../../../src/core/netstack/netstack.ts';
 import { checksum, sum } from '../../../src/core/wire/checksum.ts';
 import { checkIcmp } from '../../../src/core/wire/icmp.ts';
@@ -290,6 +291,31 @@ describe('ICMP (RFC 792, RFC 4443)', () => {
       expect(packet!.subarray(header.destinationOffset).subarray(0, ip(remote).bytes.length)).toEqual(ip(remote).bytes);
     },
   );
+
+  it.each([
+    ['ICMP', A4, R4, 8, 0],
+    ['ICMPv6', A6, R6, 128, 129],
+  ] as const)('asks for an %s echo of any length, and tells who asked of the answer (RFC 8899 §4.1)', (...given) => {
+    const [, local, remote, request, reply] = given;
+    const net = stack();
+    const replies: EchoReply[] = [];
+    net.onEchoReply = (answer) => answer.ids === 0xfedcba98 && replies.push(answer) > 0;
+    net.ping({ to: ip(remote), ids: 0xfedcba98, length: 1500 }, T0);
+    const [packet] = packetsOf(net);
+    const { header, payload } = parsePacket(packet!);
+    expect(checkIcmp(packet!, header)).toBeUndefined();
+    expect([packet!.length, payload[0], payload[1], u32be(payload, 4)]).toEqual([1500, request, 0, 0xfedcba98]);
+    deliver(net, icmpPacket(remote, local, reply, 0, 0xfedcba98, payload.subarray(8)));
+    expect(replies).toEqual([{ from: ip(remote), ids: 0xfedcba98, length: 1500 }]);
+    deliver(net, icmpPacket(remote, local, reply, 0, 1, payload.subarray(8)));
+    expect(net.drops.toJSON()).toEqual({ 'icmp-type-unknown': 1 });
+  });
+
+  it('asks nobody whom it has no address for', () => {
+    const net = stack({}, [A4]);
+    net.ping({ to: ip(R6), ids: 1, length: 1280 }, T0);
+    expect(packetsOf(net)).toEqual([]);
+  });
 
   it('limits the rate of its answers, which comes back with time (RFC 1812 §4.3.2.8)', () => {
     const net = stack();

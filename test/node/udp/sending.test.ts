@@ -167,7 +167,9 @@ describe.skipIf(!libc)('Sending (udp(7), UDP_SEGMENT)', () => {
     const world = open({ sendmmsg: (call) => (call === 0 ? EMSGSIZE : 0) });
     fill(world.client, times(3, 1452));
     world.client.flush();
-    expect(world.onTooLong).toHaveBeenCalledTimes(1);
+    // What the system says of the loopback.
+    expect(world.onTooLong.mock.calls).toEqual([[expect.any(Number)]]);
+    expect(world.onTooLong.mock.calls[0]![0]).toBeGreaterThan(60_000);
     expect(world.calls).toEqual([1]);
     expect(receive(world)).toEqual(expected(times(3, 1452)));
     const narrow = open({ sendmmsg: (call) => (call < 2 ? EMSGSIZE : 0) });
