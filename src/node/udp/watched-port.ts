@@ -10,9 +10,9 @@ import { type OpenedDescriptor, openDescriptor, type RemoteInfo, type Socket, wa
 import { Receiver } from './receiver.ts';
 
 const RECEIVE_SLOTS = 128;
-const TRANSMIT_SLOTS = 128;
+const TRANSMIT_SLOTS = 64;
 /** System calls that read ahead of libuv in one turn, so that a flood cannot keep the event loop from its timers. */
-const READS_PER_TURN = 4;
+const READS_PER_TURN = 2;
 const CONGESTION_RETRY_MS = 1;
 
 /** Opens ports of this kind. They throw as `openDgramPort` does. */

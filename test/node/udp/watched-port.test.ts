@@ -4,10 +4,20 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import type { Libc } from '../../../src/node/udp/ffi.ts';
 import { watchedPorts } from '../../../src/node/udp/watched-port.ts';
+import type { UdpPort } from '../../../src/node/udp-port.ts';
 import { failing, libc } from '../../support/fast-udp.ts';
 import { describeUdpPort, loopback, openPair, openTestPort, plainSocket } from '../../support/udp-port-conformance.ts';
 
 const EAGAIN = 11;
+
+/** Datagrams of one byte, their number. */
+function send(port: UdpPort, count: number): void {
+  for (let i = 0; i < count; i++) {
+    port.transmit.append(Uint8Array.of(i), undefined);
+    if (port.transmit.full) port.flush();
+  }
+  port.flush();
+}
 
 describe.skipIf(!libc)('UDP port watched by the event loop', () => {
   describeUdpPort((options, handlers) => watchedPorts(libc!)(options, handlers));
@@ -19,8 +29,7 @@ describe.skipIf(!libc)('UDP port watched by the event loop', () => {
       return calls.at(-1)!;
     };
     const { client, server } = await openPair(watchedPorts({ ...libc!, recvmmsg }));
-    for (let i = 0; i < 100; i++) client.port.transmit.append(Uint8Array.of(i), undefined);
-    client.port.flush();
+    send(client.port, 100);
     await vi.waitFor(() => expect(server.received).toHaveLength(100));
     expect(calls.filter((result) => result > 0)).toEqual([99]);
     expect(server.bursts).toEqual([100]);
@@ -34,23 +43,19 @@ describe.skipIf(!libc)('UDP port watched by the event loop', () => {
     const { client, server } = await openPair(watchedPorts(libc!));
     const burstsPerTurn: number[] = [];
     let bursts = 0;
-    const flood = (): void => {
-      for (let i = 0; i < 128; i++) client.port.transmit.append(Uint8Array.of(i), undefined);
-      client.port.flush();
-    };
     // As much again as was taken.
     server.onBurst.mockImplementation(() => {
       bursts++;
-      flood();
+      send(client.port, 128);
     });
-    flood();
+    send(client.port, 128);
     for (let turn = 0; turn < 20; turn++) {
       await new Promise((resolve) => setImmediate(resolve));
       burstsPerTurn.push(bursts);
       bursts = 0;
     }
     await server.port.close();
-    expect(Math.max(...burstsPerTurn)).toBeLessThanOrEqual(5);
+    expect(Math.max(...burstsPerTurn)).toBeLessThanOrEqual(3);
     expect(Math.max(...burstsPerTurn)).toBeGreaterThan(1);
   });
 
