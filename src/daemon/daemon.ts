@@ -12,7 +12,7 @@ import { Tunnel } from '../node/tunnel.ts';
 import { removeAddress, writeAddress } from './address-file.ts';
 import { openApiKey } from './api-key.ts';
 import type { Logger } from './log.ts';
-import { narrate } from './narrate.ts';
+import { narrate, narrateUdpPort } from './narrate.ts';
 import type { Redactor } from './redaction.ts';
 import type { Settings } from './settings.ts';
 import { makeStateDir } from './state-dir.ts';
@@ -71,6 +71,7 @@ export class Daemon {
     if (tunnel) slot.fill(tunnel);
     const daemon = new Daemon(api, tunnel, log, stateDir);
     log.info({ version: VERSION, api: daemon.address, stateDir }, 'Sluice is running.');
+    if (tunnel) narrateUdpPort(log);
     const { reason } = slot.status();
     if (!tunnel && reason) log.warn({ hint: reason.hint }, reason.message);
     return daemon;

@@ -2,6 +2,7 @@
 
 import type { ApiSource } from '../api/source.ts';
 import type { Reason } from '../node/status.ts';
+import { type SelectUdpOptions, selectUdp } from '../node/udp/select.ts';
 import type { Logger } from './log.ts';
 
 /** Writes a line for whatever a person would want to know afterwards; handshakes only at level debug. */
@@ -33,6 +34,17 @@ export function narrate(source: ApiSource, log: Logger): void {
   source.on('client.paused', (facts) => log.info(facts, 'The killswitch has paused a transfer.'));
   source.on('client.resumed', (facts) => log.info(facts, 'A transfer that the killswitch had paused is resumed.'));
   source.on('client.port', (facts) => log.info(facts, 'A torrent client announces another port.'));
+}
+
+/** Says once why datagrams are not carried in the fastest way, where they are not and nobody has asked for that. */
+export function narrateUdpPort(log: Logger, select: (options: SelectUdpOptions) => unknown = selectUdp): void {
+  select({
+    onSkipped: ({ reason, message }) =>
+      log.info(
+        { reason, message },
+        'Datagrams go through node:dgram, which takes more processor time than system calls.',
+      ),
+  });
 }
 
 function because(reason: Reason | null): { readonly code?: string; readonly hint?: string } {
