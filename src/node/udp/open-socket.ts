@@ -46,13 +46,24 @@ export async function openDgramSocket(target: SocketTarget): Promise<Socket> {
   return socket;
 }
 
-/** Gives a descriptor of `openDescriptor` to node:dgram, which from now on owns it and watches it for the event loop. */
-export async function watchDescriptor(libc: Libc, { descriptor, local }: OpenedDescriptor): Promise<Socket> {
-  const socket = createSocket({ type: local.address.family === 4 ? 'udp4' : 'udp6' });
-  await settle(socket, (done) => socket.bind({ fd: descriptor, exclusive: true }, done));
+/** A descriptor with a socket of node:dgram that owns it, and watches it for the event loop. Throws as `openDgramSocket`. */
+export async function openWatchedSocket(
+  libc: Libc,
+  target: SocketTarget,
+): Promise<{ readonly opened: OpenedDescriptor; readonly socket: Socket }> {
+  const opened = openDescriptor(libc, target);
+  const { descriptor } = opened;
+  const socket = createSocket(familyOf(target) === 4 ? 'udp4' : 'udp6');
+  try {
+    await settle(socket, (done) => socket.bind({ fd: descriptor, exclusive: true }, done));
+  } catch (cause) {
+    socket.close();
+    libc.close(descriptor);
+    throw refused(target, cause as Error);
+  }
   // libuv sets it on every descriptor that it is given; it would let another process take over our port.
   setOption(libc, descriptor, SOL_SOCKET, SO_REUSEADDR, 0);
-  return socket;
+  return { opened, socket };
 }
 
 /** A non-blocking socket outside of Node, to be closed by the caller. Throws as `openDgramSocket`. */

@@ -115,6 +115,7 @@ export class Sender {
         return true;
       }
       errno = this.#libc.errno();
+      if (errno === EAGAIN) return false;
     }
     if (this.#retried === this.#done) {
       this.#done++;

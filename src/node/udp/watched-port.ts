@@ -6,7 +6,7 @@
 import type { OpenUdpPort, UdpPortHandlers, UdpPortOptions } from '../udp-port.ts';
 import { DescriptorPort } from './descriptor-port.ts';
 import type { Libc } from './ffi.ts';
-import { type OpenedDescriptor, openDescriptor, type RemoteInfo, type Socket, watchDescriptor } from './open-socket.ts';
+import { type OpenedDescriptor, openWatchedSocket, type RemoteInfo, type Socket } from './open-socket.ts';
 import { Receiver } from './receiver.ts';
 
 const RECEIVE_SLOTS = 128;
@@ -18,8 +18,8 @@ const CONGESTION_RETRY_MS = 1;
 /** Opens ports of this kind. They throw as `openDgramPort` does. */
 export function watchedPorts(libc: Libc): OpenUdpPort {
   return async (options, handlers) => {
-    const opened = openDescriptor(libc, options);
-    return new WatchedPort(libc, opened, await watchDescriptor(libc, opened), options, handlers);
+    const { opened, socket } = await openWatchedSocket(libc, options);
+    return new WatchedPort(libc, opened, socket, options, handlers);
   };
 }
 

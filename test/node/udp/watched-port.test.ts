@@ -1,4 +1,4 @@
-import { createSocket } from 'node:dgram';
+import { createSocket, Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
@@ -113,6 +113,19 @@ describe.skipIf(!libc)('UDP port watched by the event loop', () => {
       await port.close();
       expect(lent.size).toBe(0);
     }
+    expect(readdirSync('/proc/self/fd').length).toBe(before);
+  });
+
+  it('leaves nothing open if node:dgram does not take the descriptor (ERR_UDP_PORT)', async () => {
+    const before = readdirSync('/proc/self/fd').length;
+    vi.spyOn(Socket.prototype, 'bind').mockImplementationOnce(function (this: Socket) {
+      process.nextTick(() => this.emit('error', new Error('bind EINVAL')));
+      return this;
+    });
+    await expect(openTestPort(watchedPorts(libc!), { bind: loopback(4) })).rejects.toMatchObject({
+      code: 'ERR_UDP_PORT',
+      message: expect.stringContaining('at 127.0.0.1:0: bind EINVAL'),
+    });
     expect(readdirSync('/proc/self/fd').length).toBe(before);
   });
 
