@@ -448,6 +448,7 @@ export class TunnelMachine {
   #drainDevice(now: Instant): void {
     for (let output = this.device.nextOutput(); output; output = this.device.nextOutput()) {
       if (output.kind === 'handshake') this.#lease?.handleHandshake(now);
+      if (output.kind === 'endpoint-changed') this.#outerPath.handleMove();
       if (output.kind === 'handshake-failed') this.#handleFailure(output, now);
       if (output.kind !== 'datagram') this.#events.push(output);
       else if (!this.#datagrams.push(output)) this.drops.count('transmit-queue-full');
