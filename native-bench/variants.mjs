@@ -1,18 +1,18 @@
-/** The ways to run the tunnel that this build and this machine have. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+/** The ways to run the tunnel. */
 import { fromDist } from './dist.mjs';
 
+/** The engines, each with the best port that there is; the default one first. */
+export const ENGINES = ['inline', 'worker'].map((name) => ({ name, env: { SLUICE_ENGINE: name } }));
+
+/** Engines and ports. */
 export async function findVariants(dist) {
-  const engines = existsSync(join(dist, 'node/engine-choice.js')) ? ['worker', 'inline'] : ['inline'];
   const found = [];
   const notShown = [];
   const problem = await udpProblem(dist);
   for (const engine of ['worker', 'inline'])
     for (const udp of ['ffi', 'dgram']) {
       const name = `${engine}, ${udp}`;
-      if (!engines.includes(engine)) notShown.push({ name, why: 'this build has no engine on a worker' });
-      else if (udp === 'ffi' && problem) notShown.push({ name, why: problem });
+      if (udp === 'ffi' && problem) notShown.push({ name, why: problem });
       else found.push({ name, env: { SLUICE_ENGINE: engine, SLUICE_UDP: udp } });
     }
   return { found, notShown };

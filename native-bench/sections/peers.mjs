@@ -3,6 +3,7 @@ import { fromDist } from '../dist.mjs';
 import { Lab, missingForLab, SERVER } from '../lab.mjs';
 import { findPeers } from '../peers.mjs';
 import { transfer } from '../processes.mjs';
+import { ENGINES } from '../variants.mjs';
 
 export const peers = {
   name: 'peers',
@@ -13,7 +14,7 @@ export const peers = {
     'process that embeds it and reads; for a proxy the proxy and the reader; for a TUN the daemon and the reader, whose system time ' +
     'holds the kernel’s TCP. “Tunnel” is the same without the reader, where that is another process. Time in ksoftirqd is charged ' +
     'to nobody; receiving from the veth is charged to whoever sends. All processes share the processors, the far end among them, so ' +
-    'Mbit/s says what the whole chain does, and seconds per GiB what the client costs. Ratios are to Sluice.',
+    'Mbit/s says what the whole chain does, and seconds per GiB what the client costs. Ratios are to Sluice with its engine inline.',
   missing: missingForLab,
 
   async open({ dist, effort }) {
@@ -28,14 +29,14 @@ export const peers = {
         const group = `${direction}, ${connections} ${connections === 1 ? 'stream' : 'streams'}`;
         const work = { dist, direction, connections, counter: lab.counter, warmupSeconds: smoke ? 0.1 : 1, seconds };
         const [ownClient, ...clients] = lab.clients;
-        const embedded = async () => {
+        const embedded = async (env) => {
           const options = {
             ...work,
             ...SERVER,
             conf: lab.conf(ownClient),
             watch: { server: lab.serverPid },
           };
-          const result = await transfer(options, { prefix: lab.atClient });
+          const result = await transfer(options, { prefix: lab.atClient, env });
           return { result, client: result.cpuSeconds, tunnel: result.cpuSeconds };
         };
         const through = async (peer, client) => {
@@ -55,11 +56,15 @@ export const peers = {
           'tunnel CPU s/GiB': perGib(tunnel, bytes),
           'far end CPU s/GiB': perGib(watched.server, bytes),
         });
-        cases.push({ group, name: 'Sluice', baseline: true, run: async () => figures(await embedded()) });
+        for (const [index, { name, env }] of ENGINES.entries()) {
+          const run = async () => figures(await embedded(env));
+          cases.push({ group, name: `Sluice, ${name}`, baseline: index === 0, run });
+        }
         for (const [index, peer] of found.entries())
           cases.push({ group, name: peer.name, run: async () => figures(await through(peer, clients[index])) });
       }
     }
-    return { cases, notShown, close: () => lab.close() };
+    const summary = () => `Found: ${found.map(({ name, version }) => `${name} (${version})`).join('; ')}.`;
+    return { cases, notShown, summary, close: () => lab.close() };
   },
 };

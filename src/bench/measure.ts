@@ -43,6 +43,8 @@ export interface Row extends Spread {
   readonly ratio?: Spread;
 }
 
+const ROUNDS_TO_TRY = 2;
+
 export async function measure(section: Section, options: MeasureOptions): Promise<SectionResult> {
   const { name, title, note } = section;
   const missing = await section.missing?.();
@@ -80,7 +82,7 @@ async function play(
     for (const [index, run] of runs.entries()) {
       signal?.throwIfAborted();
       const { of } = run;
-      const result = await attempt(of);
+      const result = isHopeless(run) ? run.why! : await attempt(of);
       signal?.throwIfAborted();
       if (typeof result === 'string') {
         run.why = result;
@@ -93,6 +95,11 @@ async function play(
     }
   }
   return runs;
+}
+
+/** It has failed in the first rounds, and would only cost its time-out again. */
+function isHopeless({ metrics }: Runs): boolean {
+  return metrics.length >= ROUNDS_TO_TRY && metrics.every((taken) => taken === undefined);
 }
 
 /** The figures, or in a sentence why there are none: one case that fails must not cost the others. */

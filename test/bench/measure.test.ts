@@ -85,6 +85,17 @@ describe('measure', () => {
     ]);
   });
 
+  it('does not try a case again that has failed in the first two rounds', async () => {
+    let tries = 0;
+    const fails = (): never => {
+      tries++;
+      throw new Error('no such peer');
+    };
+    const result = await measure(section([{ group: 'g', name: 'a', run: fails }]), options({ rounds: 5 }));
+    expect(tries).toBe(2);
+    expect(result.notShown).toEqual([{ name: 'g, a', why: 'no such peer' }]);
+  });
+
   it('tells why a section cannot run, and opens nothing', async () => {
     const open = (): never => {
       throw new Error('opened');

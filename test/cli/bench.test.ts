@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Report } from '../../src/bench/report.ts';
 import { sluice } from './support.ts';
 
-describe('sluice bench', () => {
+// noble, the readable backend, takes its time on a busy machine.
+describe('sluice bench', { timeout: 120_000 }, () => {
   it('measures every backend and prints a table; progress goes to standard error', async () => {
     const { code, out, err } = await sluice(['bench', 'aead', '--rounds', '1']);
     expect(code).toBe(0);

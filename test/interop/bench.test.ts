@@ -37,6 +37,6 @@ it('runs every section with --smoke, and gives sane figures as JSON and as Markd
     ...new Set(report.results.find(({ name }) => name === section)!.rows.map(({ name }) => name)),
   ];
   expect(named('aead')).toEqual(expect.arrayContaining(['node', 'noble']));
-  expect(named('peers')).toEqual(expect.arrayContaining(['Sluice', 'wireguard-go, TUN']));
+  expect(named('peers')).toEqual(expect.arrayContaining(['Sluice, inline', 'Sluice, worker', 'wireguard-go, TUN']));
   expect(named('path')).toEqual(['Linux', 'Sluice']);
 }, 240_000);
