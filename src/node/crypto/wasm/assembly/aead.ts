@@ -9,7 +9,7 @@ import { xorBytes } from './chacha20';
 import { sum } from './checksum';
 import { crypt, GROUP } from './crypt';
 import { KEY, NONCE, STREAM, TAG } from './memory';
-import { absorb, absorbLengths, begin, finish, square } from './poly1305';
+import { absorb, absorbLengths, begin, finish } from './poly1305';
 
 export { KEY, NONCE, sum };
 /** Where the embedder may put packets and slabs: from here on, the memory is its own. */
@@ -26,7 +26,6 @@ export function seal(text: usize, length: i32, associated: usize, associatedLeng
   const end = text + length;
   let absorbed = text;
   if (length > FIRST) {
-    square();
     absorbed = crypt(text + FIRST, length - FIRST, 4, text, false);
     const left = (length - FIRST) & (GROUP - 1);
     xorBytes(end - left, STREAM, left);
@@ -47,7 +46,6 @@ export function open(text: usize, length: i32, associated: usize, associatedLeng
   if (length > FIRST) {
     absorb(text, FIRST);
     xorBytes(text, FIRST_STREAM, FIRST);
-    square();
     absorbed = crypt(text + FIRST, length - FIRST, 4, text + FIRST, true);
     left = (length - FIRST) & (GROUP - 1);
     stream = STREAM;

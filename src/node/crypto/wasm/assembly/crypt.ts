@@ -1,20 +1,19 @@
 /**
  * The loop of the AEAD: ChaCha20 and Poly1305 interleaved. The one uses the vector units of a processor and the other its multiplier,
- * so together they take little longer than ChaCha20 alone.
+ * so Poly1305 hides behind ChaCha20 for the most part.
  */
 
 import { add, put, rotate, rotate16, xor } from './chacha20';
-import { ACCUMULATOR, KEY, NONCE, R, R2, STREAM } from './memory';
+import { ACCUMULATOR, FACTOR, KEY, NONCE, STREAM } from './memory';
 
 /** What is encrypted at once: four blocks. */
 export const GROUP: i32 = 256;
-const LIMB: u64 = 0x3ffffff;
 
 /**
  * XORs the groups of `length` bytes at `text` with the key stream, from block `counter` on. Of the last group, if incomplete, the key
- * stream is left in STREAM, for the caller to use. With each double round Poly1305 takes in two blocks, from `absorbed` on, as long
- * as there is ciphertext: when opening, up to the end of the group in work, and all of it, since it is then overwritten; when
- * sealing, up to its beginning. Returns how far Poly1305 has come. Branches depend on lengths alone.
+ * stream is left in STREAM, for the caller to use. With each double round Poly1305 takes in up to two blocks, from `absorbed` on: when
+ * opening, all of the group in work, since it is then overwritten; when sealing, of the groups before. Returns how far Poly1305 has
+ * come. Branches depend on lengths alone.
  */
 export function crypt(text: usize, length: i32, counter: u32, absorbed: usize, opening: bool): usize {
   const c0 = i32x4.splat(0x61707865), c1 = i32x4.splat(0x3320646e), c2 = i32x4.splat(0x79622d32), c3 = i32x4.splat(0x6b206574);
@@ -23,11 +22,9 @@ export function crypt(text: usize, length: i32, counter: u32, absorbed: usize, o
   const n0 = v128.load32_splat(NONCE), n1 = v128.load32_splat(NONCE, 4), n2 = v128.load32_splat(NONCE, 8);
   let block = add(i32x4.splat(counter), i32x4(0, 1, 2, 3));
 
-  // Factors and accumulator as in poly1305.ts; q and t are r² as r and s are r.
-  const r0 = load<u64>(R), r1 = load<u64>(R, 8), r2 = load<u64>(R, 16), r3 = load<u64>(R, 24), r4 = load<u64>(R, 32);
-  const s1 = load<u64>(R, 40), s2 = load<u64>(R, 48), s3 = load<u64>(R, 56), s4 = load<u64>(R, 64);
-  const q0 = load<u64>(R2), q1 = load<u64>(R2, 8), q2 = load<u64>(R2, 16), q3 = load<u64>(R2, 24), q4 = load<u64>(R2, 32);
-  const t1 = load<u64>(R2, 40), t2 = load<u64>(R2, 48), t3 = load<u64>(R2, 56), t4 = load<u64>(R2, 64);
+  // As in poly1305.ts.
+  const r0: u64 = load<u32>(FACTOR), r1: u64 = load<u32>(FACTOR, 4), r2: u64 = load<u32>(FACTOR, 8), r3: u64 = load<u32>(FACTOR, 12);
+  const t1 = r1 + (r1 >> 2), t2 = r2 + (r2 >> 2), t3 = r3 + (r3 >> 2);
   let h0 = load<u64>(ACCUMULATOR);
   let h1 = load<u64>(ACCUMULATOR, 8);
   let h2 = load<u64>(ACCUMULATOR, 16);
@@ -37,7 +34,8 @@ export function crypt(text: usize, length: i32, counter: u32, absorbed: usize, o
   for (;;) {
     let x0 = c0, x1 = c1, x2 = c2, x3 = c3, x4 = k0, x5 = k1, x6 = k2, x7 = k3;
     let x8 = k4, x9 = k5, xa = k6, xb = k7, xc = block, xd = n0, xe = n1, xf = n2;
-    const absorbable = opening ? text + min(length, GROUP) : text;
+    // The end of the ciphertext that is there and not yet overwritten, in whole blocks.
+    const absorbable = opening ? text + (min(length, GROUP) & ~15) : text;
     for (let i = 0; i < 10; i++) {
       // Four quarter rounds on the columns, line by line.
       x0 = add(x0, x4); x1 = add(x1, x5); x2 = add(x2, x6); x3 = add(x3, x7);
@@ -58,41 +56,23 @@ export function crypt(text: usize, length: i32, counter: u32, absorbed: usize, o
       xa = add(xa, xf); xb = add(xb, xc); x8 = add(x8, xd); x9 = add(x9, xe);
       x5 = rotate(xor(x5, xa), 7); x6 = rotate(xor(x6, xb), 7); x7 = rotate(xor(x7, x8), 7); x4 = rotate(xor(x4, x9), 7);
 
-      if (absorbed + 32 > absorbable) continue;
-      // h = (h + first block) · r² + second block · r
-      let low = load<u64>(absorbed), high = load<u64>(absorbed, 8);
-      h0 += low & LIMB;
-      h1 += (low >> 26) & LIMB;
-      h2 += ((low >> 52) | (high << 12)) & LIMB;
-      h3 += (high >> 14) & LIMB;
-      h4 += (high >> 40) | (1 << 24);
-      let d0 = h0 * q0 + h1 * t4 + h2 * t3 + h3 * t2 + h4 * t1;
-      let d1 = h0 * q1 + h1 * q0 + h2 * t4 + h3 * t3 + h4 * t2;
-      let d2 = h0 * q2 + h1 * q1 + h2 * q0 + h3 * t4 + h4 * t3;
-      let d3 = h0 * q3 + h1 * q2 + h2 * q1 + h3 * q0 + h4 * t4;
-      let d4 = h0 * q4 + h1 * q3 + h2 * q2 + h3 * q1 + h4 * q0;
-      low = load<u64>(absorbed, 16), high = load<u64>(absorbed, 24);
-      const m0 = low & LIMB;
-      const m1 = (low >> 26) & LIMB;
-      const m2 = ((low >> 52) | (high << 12)) & LIMB;
-      const m3 = (high >> 14) & LIMB;
-      const m4 = (high >> 40) | (1 << 24);
-      d0 += m0 * r0 + m1 * s4 + m2 * s3 + m3 * s2 + m4 * s1;
-      d1 += m0 * r1 + m1 * r0 + m2 * s4 + m3 * s3 + m4 * s2;
-      d2 += m0 * r2 + m1 * r1 + m2 * r0 + m3 * s4 + m4 * s3;
-      d3 += m0 * r3 + m1 * r2 + m2 * r1 + m3 * r0 + m4 * s4;
-      d4 += m0 * r4 + m1 * r3 + m2 * r2 + m3 * r1 + m4 * r0;
-      d1 += d0 >> 26;
-      d2 += d1 >> 26;
-      d3 += d2 >> 26;
-      d4 += d3 >> 26;
-      h0 = (d0 & LIMB) + (d4 >> 26) * 5;
-      h1 = (d1 & LIMB) + (h0 >> 26);
-      h0 &= LIMB;
-      h2 = d2 & LIMB;
-      h3 = d3 & LIMB;
-      h4 = d4 & LIMB;
-      absorbed += 32;
+      for (const until = min(absorbed + 32, absorbable); absorbed < until; absorbed += 16) {
+        h0 += load<u32>(absorbed);
+        h1 += load<u32>(absorbed, 4);
+        h2 += load<u32>(absorbed, 8);
+        h3 += load<u32>(absorbed, 12);
+        h4 += 1;
+        const d0 = h0 * r0 + h1 * t3 + h2 * t2 + h3 * t1;
+        const d1 = h0 * r1 + h1 * r0 + h2 * t3 + h3 * t2 + h4 * t1 + (d0 >> 32);
+        const d2 = h0 * r2 + h1 * r1 + h2 * r0 + h3 * t3 + h4 * t2 + (d1 >> 32);
+        const d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + h4 * t3 + (d2 >> 32);
+        const d4 = h4 * r0 + (d3 >> 32);
+        h0 = <u64>(<u32>d0) + (d4 >> 2) * 5;
+        h1 = <u32>d1;
+        h2 = <u32>d2;
+        h3 = <u32>d3;
+        h4 = d4 & 3;
+      }
     }
 
     if (length < GROUP) {
