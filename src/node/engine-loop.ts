@@ -1,6 +1,7 @@
 /** What turns the tunnel's machine: its driver, and the ports to the server that it sends through. */
 
 import { type Endpoint, formatEndpoint } from '../core/base/address.ts';
+import type { Crypto } from '../core/base/crypto.ts';
 import type { Instant } from '../core/base/instant.ts';
 import type { TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
 import type { Peer } from '../core/wireguard/device.ts';
@@ -12,6 +13,8 @@ import type { OpenUdpPort, UdpPort } from './udp-port.ts';
 export interface EngineLoopOptions {
   readonly machine: TunnelMachine;
   readonly clock: Clock;
+  /** Whose memory the ports use. */
+  readonly crypto: Pick<Crypto, 'allocate' | 'release'>;
   readonly openUdpPort: OpenUdpPort;
   /** In every turn, to tell what came of it. May call `mutate`. */
   readonly onTurn: () => void;
@@ -51,7 +54,8 @@ export class EngineLoop {
    * starts the handshakes. `servers` has an endpoint for each peer of the machine that has one.
    */
   async connect(servers: ReadonlyMap<Peer, Endpoint>, listenPort?: number): Promise<void> {
-    const { machine, openUdpPort, onPortError } = this.#options;
+    const { machine, openUdpPort, onPortError, crypto } = this.#options;
+    const { allocate, release } = crypto;
     const remotes = [
       ...new Map([...servers.values()].map((endpoint) => [formatEndpoint(endpoint), endpoint])).values(),
     ];
@@ -64,7 +68,7 @@ export class EngineLoop {
     const port = await openPorts(
       openUdpPort,
       remotes,
-      { mtu: machine.largestMtu, ...bind },
+      { mtu: machine.largestMtu, allocate, release, ...bind },
       {
         onBurst: (burst) => this.#driver.handleBurst(burst),
         onDrain: () => this.#driver.handleDrain(),

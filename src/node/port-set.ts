@@ -6,22 +6,23 @@
 import { type Endpoint, sameEndpoint } from '../core/base/address.ts';
 import { Burst } from '../core/base/burst.ts';
 import { DropCounter } from '../core/base/drops.ts';
-import type { OpenUdpPort, UdpPort, UdpPortHandlers } from './udp-port.ts';
+import type { OpenUdpPort, UdpPort, UdpPortHandlers, UdpPortOptions } from './udp-port.ts';
 
 /** One port connected to each remote; a single remote gets its port as it is. Closes what it opened if one of them fails. */
 export async function openPorts(
   open: OpenUdpPort,
   remotes: readonly Endpoint[],
-  options: { readonly mtu: number; readonly bind?: Endpoint },
+  options: Omit<UdpPortOptions, 'remote'>,
   handlers: UdpPortHandlers,
 ): Promise<UdpPort> {
   if (remotes.length === 1) return open({ ...options, remote: remotes[0]! }, handlers);
+  const { bind: _, ...unbound } = options;
   const results = await Promise.allSettled(
-    remotes.map(async (remote) => ({ remote, port: await open({ mtu: options.mtu, remote }, handlers) })),
+    remotes.map(async (remote) => ({ remote, port: await open({ ...unbound, remote }, handlers) })),
   );
   const opened = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const failure = results.find((result) => result.status === 'rejected');
-  if (!failure) return new PortSet(opened);
+  if (!failure) return new PortSet(opened, options);
   await Promise.all(opened.map(({ port }) => port.close()));
   throw failure.reason;
 }
@@ -30,11 +31,16 @@ class PortSet implements UdpPort {
   readonly transmit: Burst;
   readonly drops: DropCounter<'no-port-for-endpoint' | 'port-congested'> = new DropCounter();
   readonly #ports: readonly { readonly remote: Endpoint; readonly port: UdpPort }[];
+  readonly #release: UdpPortOptions['release'];
 
-  constructor(ports: readonly { readonly remote: Endpoint; readonly port: UdpPort }[]) {
+  constructor(
+    ports: readonly { readonly remote: Endpoint; readonly port: UdpPort }[],
+    { allocate, release }: Pick<UdpPortOptions, 'allocate' | 'release'>,
+  ) {
     this.#ports = ports;
+    this.#release = release;
     const { capacity, slotSize } = ports[0]!.port.transmit;
-    this.transmit = new Burst(capacity, slotSize);
+    this.transmit = new Burst(capacity, slotSize, allocate?.(capacity * slotSize));
   }
 
   get congested(): boolean {
@@ -53,6 +59,7 @@ class PortSet implements UdpPort {
 
   async close(): Promise<void> {
     await Promise.all(this.#ports.map(({ port }) => port.close()));
+    this.#release?.(this.transmit.slab);
   }
 
   #dispatch(datagram: Uint8Array, to: Endpoint | undefined): void {

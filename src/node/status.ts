@@ -43,7 +43,7 @@ export interface TunnelStatus {
   readonly txBytes: number;
   /** Dropped datagrams and packets by reason; reasons that never occurred are absent. */
   readonly drops: Readonly<Record<string, number>>;
-  /** The crypto backend in use: `wasm`, `sodium`, `node` or `noble`. */
+  /** The crypto backend in use: `wasm`, `node` or `noble`. */
   readonly crypto: string;
 }
 

@@ -36,7 +36,7 @@ const SNAPSHOT: StatusSnapshot = {
     rxBytes: 3 * 1024 ** 3,
     txBytes: 2_048,
     drops: {},
-    crypto: 'sodium',
+    crypto: 'wasm',
   },
   killswitch: { enabled: true, engaged: true, reasons: ['stale'] },
   probe: PROBE,

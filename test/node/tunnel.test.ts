@@ -1,8 +1,9 @@
 /** The public tunnel against the sandbox provider over loopback UDP: what CONTRACT.md promises of the library. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseWireGuardConfig, SluiceError, Tunnel } from '../../src/index.ts';
+import { loadWasm } from '../../src/node/crypto/wasm.ts';
 import { Sandbox, type SandboxHost } from '../../src/sandbox/index.ts';
 
 let sandbox: Sandbox;
@@ -53,6 +54,22 @@ describe('Tunnel.open', () => {
     socket.end('hello');
     const [echo] = (await once(socket, 'data')) as [Buffer];
     expect(echo.toString()).toBe('hello');
+  });
+
+  it('has the packets of its UDP ports in the AEAD’s own memory, and gives that back', async () => {
+    const crypto = loadWasm();
+    const allocate = vi.spyOn(crypto, 'allocate');
+    const release = vi.spyOn(crypto, 'release');
+    const tunnel = await Tunnel.open({ wireguard: parseWireGuardConfig(sandbox.addClient().conf), engine: 'inline' });
+    open.push(tunnel);
+    await tunnel.ready();
+    await tunnel.close();
+    const slabs = allocate.mock.results.map(({ value }) => value);
+    const givenBack = new Set(release.mock.calls.map(([slab]) => slab));
+    vi.restoreAllMocks();
+    const { buffer } = crypto.allocate!(1);
+    expect(slabs.length).toBeGreaterThanOrEqual(2);
+    expect(slabs.map((slab) => slab.buffer === buffer && givenBack.has(slab))).not.toContain(false);
   });
 
   it('is never ready with a key that the server does not know', async () => {

@@ -7,7 +7,7 @@ export const KEY_LENGTH = 32;
 export const TAG_LENGTH = 16;
 
 export interface Crypto {
-  /** The backend's name as the status reports it: `noble`, `node`, `sodium`, `wasm`. */
+  /** The backend's name as the status reports it: `wasm`, `node`, `noble`. */
   readonly name: string;
   /** A ChaCha20-Poly1305 key of 32 bytes, made ready for many packets. The key is copied. */
   aeadKey(key: Uint8Array): AeadKey;

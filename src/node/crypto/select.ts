@@ -5,17 +5,16 @@ import { SluiceError } from '../../core/base/errors.ts';
 import { nobleCrypto } from './noble.ts';
 import { nodeCrypto } from './node.ts';
 import { selfTest } from './self-test.ts';
-import { loadSodium } from './sodium.ts';
 import { loadWasm } from './wasm.ts';
 
 /** Fastest first, as measured (docs/benchmarks.md). */
-export const CRYPTO_NAMES = ['wasm', 'sodium', 'node', 'noble'] as const;
+export const CRYPTO_NAMES = ['wasm', 'node', 'noble'] as const;
 export type CryptoName = (typeof CRYPTO_NAMES)[number];
 
 export interface SelectCryptoOptions {
   /** Takes this backend or fails; no other is tried. The environment variable SLUICE_CRYPTO does the same. */
   readonly prefer?: CryptoName;
-  /** Called for each faster backend that was passed over. An absent one is no fault: `sodium-native` is optional. */
+  /** Called for each faster backend that was passed over. An absent one is no fault: not every host has WebAssembly. */
   readonly onSkipped?: (skipped: SkippedCrypto) => void;
 }
 
@@ -28,7 +27,7 @@ export interface SkippedCrypto {
 
 type Loaders = Readonly<Record<CryptoName, () => Crypto | Promise<Crypto>>>;
 
-const LOADERS: Loaders = { wasm: loadWasm, sodium: loadSodium, node: () => nodeCrypto, noble: () => nobleCrypto };
+const LOADERS: Loaders = { wasm: loadWasm, node: () => nodeCrypto, noble: () => nobleCrypto };
 
 /**
  * The backend to use. Throws RangeError for an unknown `prefer`, `ERR_CONFIG_VALUE` for an unknown SLUICE_CRYPTO, and

@@ -1,18 +1,17 @@
 /**
- * Recycled views. The native backends want a typed array for each run of bytes, and making two of them for every packet costs
+ * Recycled views. node:crypto wants a typed array for each run of bytes, and making two of them for every packet costs
  * 40 to 80 ns and garbage. Packets come from the same few slots of the same slab, in few lengths, so a small direct-mapped
  * table finds nearly all of them. A miss only costs the allocation that the table saves.
  */
 
 import { TAG_LENGTH } from '../../core/base/crypto.ts';
 
-/** One packet of the AEAD: the same memory as plaintext, as tag, and both together. */
+/** One packet of the AEAD: plaintext and tag. */
 export interface PacketViews {
   readonly owner: Uint8Array;
   readonly offset: number;
   readonly plain: Uint8Array;
   readonly tag: Uint8Array;
-  readonly sealed: Uint8Array;
 }
 
 /** 64 slots of a burst times 8 lengths; about 200 kB when full. */
@@ -38,5 +37,5 @@ function packetViews(owner: Uint8Array, offset: number, length: number): PacketV
     throw new RangeError(`"buffer" expected room for ${length} bytes and a tag at ${offset}, has ${owner.length}`);
   const plain = owner.subarray(offset, offset + length);
   const tag = owner.subarray(offset + length, offset + length + TAG_LENGTH);
-  return { owner, offset, plain, tag, sealed: owner.subarray(offset, offset + length + TAG_LENGTH) };
+  return { owner, offset, plain, tag };
 }

@@ -1,6 +1,6 @@
 /**
- * The backend on WebAssembly SIMD, from a source in this repository (`wasm/assembly`): as fast as libsodium on full packets, twice as
- * fast on acknowledgements, on every processor and system that Node runs on. It works in place on its own memory, which `allocate`
+ * The backend on WebAssembly SIMD, from a source in this repository (`wasm/assembly`): the fastest one, on every processor and system
+ * that Node runs on. It works in place on its own memory, which `allocate`
  * hands out; packets that lie elsewhere are copied in and out. X25519 is OpenSSL's, BLAKE2s and XChaCha20 the reference backend's.
  */
 

@@ -23,15 +23,14 @@ describe('recycled views', () => {
       [a, 4, 68],
       [a, 0, 64],
     ] as const) {
-      const { plain, tag, sealed } = cache.at(owner, offset, length);
-      for (const view of [plain, tag, sealed]) expect(view.buffer).toBe(owner.buffer);
+      const { plain, tag } = cache.at(owner, offset, length);
+      for (const view of [plain, tag]) expect(view.buffer).toBe(owner.buffer);
       expect([plain.byteOffset, plain.length]).toEqual([offset, length]);
       expect([tag.byteOffset, tag.length]).toEqual([offset + length, 16]);
-      expect([sealed.byteOffset, sealed.length]).toEqual([offset, length + 16]);
     }
   });
 
-  it('refuses a range that does not fit, since the native code would end the process', () => {
+  it('refuses a range that does not fit', () => {
     const cache = new ViewCache();
     expect(() => cache.at(new Uint8Array(40), 0, 25)).toThrow(RangeError);
     expect(() => cache.at(new Uint8Array(40), -1, 8)).toThrow(RangeError);
