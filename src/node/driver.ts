@@ -81,6 +81,14 @@ export class Driver {
     return this.#pumpScheduled ? this.#clock.now() : this.#machine.nextTimeout();
   }
 
+  /** A turn, if a deadline has passed: for a thread that sleeps until `nextTurn` by itself, in which Node’s timers come late. */
+  handleDue(): void {
+    if (this.#stopped) return;
+    const now = this.#clock.now();
+    const due = this.#machine.nextTimeout();
+    if (due !== undefined && due <= now) this.#turn(now);
+  }
+
   /** No call into the machine, no datagram and no timer after this. */
   stop(): void {
     this.#stopped = true;

@@ -44,6 +44,11 @@ export class EngineLoop {
     return this.#driver.nextTurn();
   }
 
+  /** See `Driver.handleDue`. */
+  handleDue(): void {
+    this.#driver.handleDue();
+  }
+
   /** Runs one mutation of the machine; its outputs are drained soon after. */
   mutate(change: (now: Instant) => void): void {
     if (!this.#closed) this.#driver.mutate(change);

@@ -107,6 +107,11 @@ export class InlineEngine implements Engine {
     return this.#loop.nextTurn();
   }
 
+  /** For such a thread as well: does it, if it is time. */
+  handleDue(): void {
+    this.#loop.handleDue();
+  }
+
   settled(): Promise<void> {
     return new Promise((resolve) => setImmediate(resolve));
   }

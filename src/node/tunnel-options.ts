@@ -29,7 +29,8 @@ export interface TunnelOptions {
   readonly crypto?: CryptoName;
   /**
    * Where packets are carried: `worker`, on a thread of its own, so that the embedder's event loop never does; `inline`, on the thread
-   * that opens the tunnel. Default `inline`; the environment variable SLUICE_ENGINE says otherwise.
+   * that opens the tunnel. By default a worker where UDP ports on system calls work (Linux), inline elsewhere. The environment variable
+   * SLUICE_ENGINE does the same.
    */
   readonly engine?: EngineName;
   /** Forces one kind of UDP port; by default system calls by FFI where they work (Linux), node:dgram elsewhere. */

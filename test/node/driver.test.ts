@@ -171,6 +171,39 @@ describe('driver', () => {
   });
 });
 
+describe('a driver whose thread keeps the time itself', () => {
+  it('says when it goes on: at the next deadline, or now if output waits for its turn', async () => {
+    const { machine, port, driver } = setup();
+    await Promise.resolve();
+    expect(driver.nextTurn()).toBeUndefined();
+    machine.deadline = instant(1_300);
+    expect(driver.nextTurn()).toBe(1_300);
+    machine.queued = 1_000;
+    driver.handleDrain();
+    expect(driver.nextTurn()).toBe(1_000);
+    while (machine.queued > 0) await immediate();
+    expect(port.flushed).toHaveLength(250);
+    expect(driver.nextTurn()).toBe(1_300);
+    driver.stop();
+  });
+
+  it('does what is due, and nothing before or after the end', async () => {
+    const { machine, driver, time } = setup();
+    await Promise.resolve();
+    machine.log.length = 0;
+    machine.deadline = instant(1_300);
+    driver.handleDue();
+    expect(machine.log).toEqual([]);
+    time.now = 1_301;
+    driver.handleDue();
+    expect(machine.log).toEqual(['timeout 1301', 'turn', 'turn']);
+    driver.stop();
+    machine.deadline = instant(1_300);
+    driver.handleDue();
+    expect(machine.log).toHaveLength(3);
+  });
+});
+
 describe('driver timer', () => {
   beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate'] }));
   afterEach(() => vi.useRealTimers());

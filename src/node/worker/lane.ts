@@ -13,6 +13,10 @@ export interface LaneMemory {
   readonly messages: MessagePort;
 }
 
+/** Credit is waited for only where windows are small, so it wakes nobody at once, unless there is so much of it. */
+const LAZY_CREDIT_BYTES = 64 * 1024;
+const LAZY_MS = 1;
+
 /** Longer chunks are cut, so that a piece of a large one finds room sooner. */
 const LONGEST_PIECE = 128 * 1024;
 
@@ -30,6 +34,11 @@ export class Outbox {
    * owner may reuse them.
    */
   readonly #waiting: Queue<Message> = new Queue();
+  /** What was written since the last `flush` is awaited. */
+  #urgent = false;
+  /** Credit since the other side was woken last. */
+  #creditBytes = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor({ ring, messages }: LaneMemory, host: { readonly wake: () => void; readonly onDrop: () => void }) {
     this.#ring = new RingWriter(ring);
@@ -50,9 +59,16 @@ export class Outbox {
     return copied;
   }
 
-  /** Shows the other side what was sent, and wakes it. */
+  /** Shows the other side what was sent, and wakes it, or will do so soon. */
   flush(): void {
-    if (this.#ring.publish()) this.#wake();
+    if (!this.#ring.publish()) return;
+    if (this.#urgent || this.#creditBytes >= LAZY_CREDIT_BYTES) this.#wakeNow();
+    else this.#timer ??= setTimeout(this.#wakeIfUnseen, LAZY_MS);
+  }
+
+  /** Whether the other side is to be woken by a timer. */
+  get wakesSoon(): boolean {
+    return this.#timer !== undefined;
   }
 
   /** There may be room again. */
@@ -61,6 +77,17 @@ export class Outbox {
       this.#waiting.shift();
     this.flush();
   }
+
+  #wakeNow(): void {
+    this.#urgent = false;
+    this.#creditBytes = 0;
+    this.#wake();
+  }
+
+  readonly #wakeIfUnseen = (): void => {
+    this.#timer = undefined;
+    if (!this.#ring.empty) this.#wakeNow();
+  };
 
   #place(message: Message): boolean {
     if (this.#waiting.length === 0 && this.#write(message)) return true;
@@ -74,6 +101,8 @@ export class Outbox {
   }
 
   #write(message: Message): boolean {
+    if (message.kind === 'tcp-credit' || message.kind === 'tcp-write-credit') this.#creditBytes += message.bytes;
+    else this.#urgent = true;
     if (encode(this.#ring, message, this.#post)) return true;
     this.#ring.starve();
     // Room may have come between the two.

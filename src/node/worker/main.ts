@@ -87,6 +87,7 @@ function poll(engine: InlineEngine, ports: Poller): void {
     bell.watch();
     ports.receive();
     drain(engine);
+    engine.handleDue();
     outbox.retry();
     setImmediate(turn);
   };
@@ -95,7 +96,7 @@ function poll(engine: InlineEngine, ports: Poller): void {
 
 function sleepMs(engine: InlineEngine): number {
   const next = engine.nextTurn();
-  const longest = mirrorTimer ? MIRROR_MS : LONGEST_SLEEP_MS;
+  const longest = outbox.wakesSoon ? 1 : mirrorTimer ? MIRROR_MS : LONGEST_SLEEP_MS;
   return next === undefined ? longest : Math.min(longest, next - clock.now());
 }
 

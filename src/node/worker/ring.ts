@@ -83,6 +83,12 @@ export class RingWriter {
     return true;
   }
 
+  /** Whether the reader has taken everything that was published. */
+  get empty(): boolean {
+    const { control } = this.#ring;
+    return Atomics.load(control, HEAD) === Atomics.load(control, TAIL);
+  }
+
   /** Asks to be told of room. Try again after: it may have come just before. */
   starve(): void {
     Atomics.store(this.#ring.control, STARVED, 1);

@@ -42,7 +42,13 @@ export class EngineThread {
 
   /** Throws what `InlineEngine.open` throws, and `ERR_ENGINE` if the thread cannot be started. */
   static async open(description: EngineDescription, handlers: ThreadHandlers): Promise<EngineThread> {
-    const thread = new EngineThread(description, handlers);
+    let thread: EngineThread;
+    try {
+      thread = new EngineThread(description, handlers);
+    } catch (cause) {
+      // Node's permission model, for one.
+      throw startError(cause as Error);
+    }
     try {
       await thread.#opened();
       return thread;

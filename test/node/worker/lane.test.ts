@@ -1,6 +1,6 @@
 /** One direction between the two threads of an engine, seen from one. */
 import { MessageChannel } from 'node:worker_threads';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ip } from '../../../src/core/base/address.ts';
 import type { Downward, Upward } from '../../../src/node/worker/codec.ts';
 import { Inbox, Outbox } from '../../../src/node/worker/lane.ts';
@@ -8,6 +8,7 @@ import { createRing } from '../../../src/node/worker/ring.ts';
 
 const channels: MessageChannel[] = [];
 afterEach(() => {
+  vi.useRealTimers();
   for (const { port1, port2 } of channels.splice(0)) {
     port1.close();
     port2.close();
@@ -86,6 +87,27 @@ describe('a lane', () => {
     lane.outbox.flush();
     lane.outbox.flush();
     expect(lane.wakes).toBe(1);
+  });
+
+  it('lets small credit wait for another reason to wake the other side, but a moment at most', () => {
+    vi.useFakeTimers();
+    const lane = new Lane(4096);
+    const credit = (bytes: number): void => {
+      lane.outbox.send({ kind: 'tcp-credit', socket: 1, bytes });
+      lane.outbox.flush();
+    };
+    credit(30_000);
+    credit(30_000);
+    expect([lane.wakes, lane.outbox.wakesSoon]).toEqual([0, true]);
+    vi.runAllTimers();
+    expect([lane.wakes, lane.outbox.wakesSoon]).toEqual([1, false]);
+    credit(65_536);
+    expect(lane.wakes).toBe(2);
+    lane.drain();
+    credit(1);
+    expect(lane.drain()).toHaveLength(1);
+    vi.runAllTimers();
+    expect(lane.wakes).toBe(2);
   });
 
   it('loses and reorders nothing when the ring is full: what finds no room goes on when there is some', () => {
