@@ -51,6 +51,8 @@ export class Prober {
   #checkedAtMs: number | undefined;
   /** Probes one after another in which some family was unknown. */
   #failures = 0;
+  /** Families whose exit changed. Told at the end of the probe: what follows would end a question over the other family. */
+  readonly #moved: (4 | 6)[] = [];
 
   /** `guard` is only read: what it has to be told comes out as `result`. */
   constructor(settings: ProberSettings, guard: GuardView, server: ProbedServer) {
@@ -219,7 +221,7 @@ export class Prober {
       this.#outputs.push({ kind: 'result', result: { verdict: 'ok', family, findings: probe.findings } });
     else if (!this.#isRemembered(family, observed))
       this.#outputs.push({ kind: 'result', result: { verdict: 'leak', finding: this.#finding(family, observed) } });
-    if (probe.exits.observe(observed)) this.#outputs.push({ kind: 'exit-changed', family });
+    if (probe.exits.observe(observed)) this.#moved.push(family);
   }
 
   #finish(now: Instant): void {
@@ -227,6 +229,7 @@ export class Prober {
     this.#phase = { kind: 'resting', since: now };
     this.#checkedAtMs = this.#wallMs();
     this.#failures = this.#families.some(({ verdict }) => verdict === 'unknown') ? this.#failures + 1 : 0;
+    for (const family of this.#moved.splice(0)) this.#outputs.push({ kind: 'exit-changed', family });
     this.#outputs.push({ kind: 'done', probe: this.#probe });
     if (again) this.#begin(now);
   }
@@ -239,6 +242,7 @@ export class Prober {
       this.#outputs.push({ kind: 'done', probe: this.#probe });
     }
     this.#phase = { kind: 'down' };
+    this.#moved.length = 0;
     this.#failures = 0;
     for (const probe of this.#families) {
       if (probe.question) this.#outputs.push({ kind: 'cancel', number: probe.question.number });

@@ -589,6 +589,16 @@ describe('a change of exit', () => {
     expect(changes()).toEqual([]);
   });
 
+  it('is told when both families are done: what follows would end the other question', () => {
+    settled();
+    world.answers = (family) => (family === 4 ? '203.0.113.11' : undefined);
+    world.pass(300);
+    expect(changes()).toEqual([]);
+    world.do(() => world.reply(world.open.at(-1)!, EXIT[6]));
+    expect(world.log.splice(0)).toEqual(['300 exit-changed', '300 done 2']);
+    expect(world.facts.verdict).toBe('ok');
+  });
+
   it('is told after an outage that ends elsewhere, also where it was before', () => {
     settled(...only4);
     for (const [exit, told] of [
