@@ -150,7 +150,7 @@ export class Connection implements Timed {
   }
 
   credit(bytes: number, now: Instant): void {
-    const announce = this.receiver.credit(bytes, this.sender.recovery.rtt.smoothedMs, now);
+    const announce = this.receiver.credit(bytes, this.#rttMs, now);
     if (this.receiver.starved) this.stack.shareWindows(now);
     if (!announce || !this.row.receives) return;
     this.ackDue = true;
@@ -281,7 +281,6 @@ export class Connection implements Timed {
   flush(now: Instant): void {
     const { host, settings } = this.stack;
     const { receiver, sender, socket } = this;
-    const rttMs = sender.recovery.rtt.smoothedMs;
     if (receiver.delivery.pending) receiver.delivery.flush(host, socket);
     if (sender.creditOwed > 0 && this.row.sends) {
       host.emit({ kind: 'tcp-write-credit', socket, bytes: sender.creditOwed });
@@ -291,7 +290,12 @@ export class Connection implements Timed {
       this.#endPending = false;
       host.emit({ kind: 'tcp-end', socket });
     }
-    if (receiver.acks.due(receiver.tuning, rttMs, receiver.mss, settings.delayedAckMs, now)) this.ackDue = true;
+    if (receiver.acks.due(receiver.tuning, this.#rttMs, receiver.mss, settings.delayedAckMs, now)) this.ackDue = true;
+  }
+
+  /** As the receiver measured it, or else the sender. */
+  get #rttMs(): number {
+    return this.receiver.tuning.rttMs || this.sender.recovery.rtt.smoothedMs;
   }
 
   #queueFin(): void {

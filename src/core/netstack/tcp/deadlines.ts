@@ -12,9 +12,11 @@ const SAFE_MTUS = [1280, 1200];
 
 /** The moment before which nothing happens unless a segment or a command comes. */
 export function deadlineOf(c: Connection): Instant {
+  const receiving = Math.min(c.receiver.acks.deadline, c.keepAlive.at);
+  // Nearly always so on a download, and each deadline is memory of its own to be fetched.
+  if (c.sender.settled) return instant(receiving);
   const { recovery, persistAt, pacer } = c.sender;
-  const sending = Math.min(recovery.timeoutAt, recovery.probe.at, recovery.reorderAt, persistAt, pacer.at);
-  return instant(Math.min(sending, c.receiver.acks.deadline, c.keepAlive.at));
+  return instant(Math.min(receiving, recovery.timeoutAt, recovery.probe.at, recovery.reorderAt, persistAt, pacer.at));
 }
 
 /** Does what has become due by `now`; afterwards no deadline is left at or before it. What it leads to is sent with `nextSegment`. */

@@ -27,6 +27,7 @@ export class KeepAlive {
 
   /** The peer gave a sign of life. */
   heard(now: Instant): void {
+    if (this.#idleMs === 0) return;
     this.#lastHeard = now;
     this.#probes = 0;
   }

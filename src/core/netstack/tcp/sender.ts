@@ -84,6 +84,11 @@ export class Sender {
     this.recovery.timeoutAt = NEVER;
   }
 
+  /** Nothing was written that is not acknowledged, the FIN included: no timer of this half runs. */
+  get settled(): boolean {
+    return this.una === this.end && !this.finQueued;
+  }
+
   get initialCredit(): number {
     return this.#creditLimit;
   }
