@@ -17,6 +17,8 @@ const WATCHED = 8;
 
 class Piece {
   readonly bytes: Uint8Array;
+  /** Of `bytes`, which takes long to say. */
+  readonly memory: ArrayBufferLike;
   /** Carved up to here. */
   used = 0;
   /** Chunks that a reader has, and regions that are being filled. */
@@ -24,6 +26,7 @@ class Piece {
 
   constructor(size: number) {
     this.bytes = new Uint8Array(size);
+    this.memory = this.bytes.buffer;
   }
 }
 
@@ -44,7 +47,8 @@ export class Slab {
   /** A reader is done with a chunk that was handed over, and keeps no view of it. */
   reclaim(chunk: Uint8Array): void {
     const { buffer } = chunk;
-    for (const piece of this.#watched) if (piece.bytes.buffer === buffer) this.leave(piece);
+    const piece = buffer === this.piece.memory ? this.piece : this.#watched.find(({ memory }) => memory === buffer);
+    if (piece) this.leave(piece);
   }
 
   /** One user less. The last one leaves all of it. */
