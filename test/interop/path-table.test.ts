@@ -19,11 +19,11 @@ interface Cell {
 const DEEP = process.env['SLUICE_DEEP'] === '1';
 const SECONDS = 6;
 const RATE_MBIT = 100;
-/** Of Linux, without reordering: each cell, and the geometric mean of all downloads. */
-const LEAST = 0.85;
+/** Of Linux, for downloads without reordering: each cell, and their geometric mean. */
+const LEAST_DOWNLOAD = 0.85;
 const LEAST_MEAN = 0.95;
-/** Of Linux, with reordering: how much of it is taken for loss decides. */
-const LEAST_REORDERED = 0.7;
+/** Of Linux, for all others. */
+const LEAST = 0.7;
 
 const every: Cell[] = [
   ...cells('download', [20, 40, 100, 150], [0, 0.1, 1], [0], [1, 32, 200]),
@@ -44,7 +44,7 @@ afterAll(async () => {
 
 describe('throughput on long and lossy paths, beside Linux', () => {
   it(DEEP
-    ? 'reaches at least 95 % of Linux on average, and 85 % in every cell without reordering'
+    ? 'reaches at least 95 % of Linux in downloads on average and 85 % in each, 70 % in uploads and with reordering'
     : 'is measured in three cells, where both stacks carry data', async () => {
     const lab = await Lab.create();
     labs.push(lab);
@@ -67,9 +67,10 @@ describe('throughput on long and lossy paths, beside Linux', () => {
     // A share of CI's machine says nothing about speed: there it only has to work.
     expect(rows.filter(({ ours, linux }) => ours === 0 || linux === 0).map(line)).toEqual([]);
     if (!DEEP) return;
-    const least = ({ reorderPercent }: Cell): number => (reorderPercent > 0 ? LEAST_REORDERED : LEAST);
+    const plainDownload = (cell: Cell): boolean => cell.direction === 'download' && cell.reorderPercent === 0;
+    const least = (cell: Cell): number => (plainDownload(cell) ? LEAST_DOWNLOAD : LEAST);
     expect(rows.filter(({ cell, ours, linux }) => ours < least(cell) * linux).map(line)).toEqual([]);
-    const downloads = rows.filter(({ cell }) => cell.direction === 'download' && cell.reorderPercent === 0);
+    const downloads = rows.filter(({ cell }) => plainDownload(cell));
     expect(mean(downloads.map(({ ours, linux }) => ours / linux))).toBeGreaterThanOrEqual(LEAST_MEAN);
   }, 3_600_000);
 });

@@ -225,7 +225,8 @@ export class LossRecovery {
     const flight = seqDiff(next, una);
     this.phase = 'recovery';
     this.#point = next;
-    this.congestion.onCongestion(flight, now);
+    // What the pacer holds back the window had room for (RFC 9438 §4.6).
+    this.congestion.onCongestion(this.limited ? Math.max(flight, this.congestion.window) : flight, now);
     this.#reduction.begin(flight - this.queue.sackedBytes + delivered);
     this.#undo.begin(una);
     this.probe.disarm();

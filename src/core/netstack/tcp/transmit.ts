@@ -53,7 +53,11 @@ function sendData(c: Connection, bytes: Uint8Array, offset: number, now: Instant
     recovery.probe.due = false;
     return 0;
   }
-  if (!sender.pacer.admits(now)) return 0;
+  if (!sender.pacer.admits(now)) {
+    // The pace is the window's: it is not the application that is slow.
+    recovery.limited = true;
+    return 0;
+  }
   const fin = sender.fits(length);
   const sequence = sender.next;
   const size = writeData(c, bytes, offset, sequence, flagsOf(c, sequence, length, fin), length, now);
