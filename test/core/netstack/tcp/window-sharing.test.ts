@@ -26,20 +26,22 @@ describe('windows under a budget', () => {
   const received = (pairs: readonly Pair[]): number[] => pairs.map((pair) => pair.client.received);
 
   it('share what idle connections leave, each the same', () => {
-    // 32 idle connections keep their first 16 KiB: half of the budget. Two that are busy share the rest.
-    const settings = { receiveBudget: 1024 * KIB, receiveWindowStart: 16 * KIB, receiveWindowMax: 2048 * KIB };
-    const link = { rate: 1e8, delayMs: 50 };
+    // 16 connections whose readers take nothing keep their first 8 KiB: half of the budget. Two that are busy share the rest.
+    const settings = { receiveBudget: 256 * KIB, receiveWindowStart: 8 * KIB, receiveWindowMax: 512 * KIB };
+    const link = { rate: 2e7, delayMs: 50 };
     const simulation = new Simulation({ settingsA: settings, aToB: link, bToA: link });
-    openFlows(simulation, 32, 0, 1000, undefined, 81);
+    for (const { client } of openFlows(simulation, 16, 0, Number.MAX_SAFE_INTEGER, undefined, 81))
+      client.reading = false;
     simulation.run(1000);
     const busy = openFlows(simulation, 2, 0, Number.MAX_SAFE_INTEGER);
     simulation.run(4000);
     const before = received(busy);
     simulation.run(6000);
     const rates = received(busy).map((bytes, i) => ((bytes - before[i]!) * 8) / 2e6);
-    // 256 KiB in 100 ms are 21 Mbit/s; the same for all, 30 KiB, would be 2.5.
-    for (const mbits of rates) expect(mbits).toBeGreaterThan(18);
-    expect(simulation.a.tcp.memoryUse().windowBytes).toBeLessThanOrEqual(1024 * KIB);
+    // 64 KiB in 100 ms are 5.2 Mbit/s.
+    for (const mbits of rates) expect(mbits).toBeGreaterThan(4.5);
+    expect(Math.max(...rates) / Math.min(...rates)).toBeLessThan(1.1);
+    expect(simulation.a.tcp.memoryUse().windowBytes).toBeLessThanOrEqual(256 * KIB);
   });
 
   it('go to one that needs them when the other has ended', () => {
