@@ -15,12 +15,14 @@ const STARTING_SECONDS = 20;
 /** Runs programs/transfer.mjs, if need be behind a command such as `ip netns exec NAME`, and returns what it printed. */
 export async function transfer(options, { prefix = [], env = {} } = {}) {
   const command = [...prefix, process.execPath, program('transfer.mjs'), JSON.stringify(options)];
-  const timeout = Math.ceil((STARTING_SECONDS + options.warmupSeconds + options.seconds) * 1000);
+  return run(command, { env, seconds: STARTING_SECONDS + options.warmupSeconds + options.seconds });
+}
+
+/** Runs a command and returns what it printed as JSON. */
+export async function run([command, ...args], { env = {}, seconds }) {
   try {
-    const { stdout } = await promisify(execFile)(command[0], command.slice(1), {
-      env: { ...process.env, ...env },
-      timeout,
-    });
+    const surroundings = { env: { ...process.env, ...env }, timeout: Math.ceil(seconds * 1000) };
+    const { stdout } = await promisify(execFile)(command, args, surroundings);
     return JSON.parse(stdout);
   } catch (error) {
     // Of an uncaught error, Node prints more than its sentence.

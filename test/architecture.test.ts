@@ -23,7 +23,7 @@ const LAYERS: Record<string, readonly string[]> = {
   torrent: ['core', 'node'],
   api: ['core', 'node'],
   daemon: ['core', 'node', 'torrent', 'sandbox', 'api'],
-  bench: ['core', 'node', 'sandbox'],
+  bench: ['core', 'node'],
   cli: ['core', 'node', 'sandbox', 'torrent', 'api', 'daemon', 'bench'],
   '.': ['core', 'node', 'sandbox', 'torrent'],
 };

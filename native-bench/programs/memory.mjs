@@ -12,9 +12,9 @@ const tunnel = await Tunnel.open({ wireguard: parseWireGuardConfig(conf) });
 await tunnel.ready({ signal: AbortSignal.timeout(15_000) });
 
 // What the first ones bring into being is not theirs.
-await Promise.all(Array.from({ length: 100 }, connect));
+await open(100);
 const before = await held();
-const sockets = await Promise.all(Array.from({ length: connections }, connect));
+const sockets = await open(connections);
 if (seconds > 0) {
   for (const socket of sockets) socket.on('data', () => {});
   await sleep(seconds * 1000);
@@ -22,6 +22,16 @@ if (seconds > 0) {
 const after = await held();
 const result = { heapBytes: after.heap - before.heap, residentBytes: after.resident - before.resident };
 process.stdout.write(JSON.stringify(result), () => process.exit(0));
+
+/** No more at once than a server's backlog takes. */
+async function open(count) {
+  const opened = [];
+  while (opened.length < count) {
+    const batch = Array.from({ length: Math.min(100, count - opened.length) }, connect);
+    opened.push(...(await Promise.all(batch)));
+  }
+  return opened;
+}
 
 async function connect() {
   // The server at `port` + 1 reads and says nothing.

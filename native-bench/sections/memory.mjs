@@ -1,8 +1,6 @@
 /** What connections hold in the embedding process. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { fromDist } from '../dist.mjs';
-import { program, startFarEnd } from '../processes.mjs';
+import { program, run, startFarEnd } from '../processes.mjs';
 import { findVariants } from '../variants.mjs';
 
 export const memory = {
@@ -27,20 +25,18 @@ export const memory = {
         group,
         name,
         baseline: index === 0,
-        run: () => run({ ...work, ...options }, env),
+        run: () => measureOne({ ...work, ...options }, env),
       })),
     );
     return { cases, notShown };
   },
 };
 
-async function run(options, env) {
+async function measureOne(options, env) {
   const farEnd = await startFarEnd(options.dist);
   try {
-    const args = ['--expose-gc', program('memory.mjs'), JSON.stringify({ ...options, conf: farEnd.conf })];
-    const surroundings = { env: { ...process.env, ...env }, timeout: 60_000 };
-    const { stdout } = await promisify(execFile)(process.execPath, args, surroundings);
-    const { heapBytes, residentBytes } = JSON.parse(stdout);
+    const script = [program('memory.mjs'), JSON.stringify({ ...options, conf: farEnd.conf })];
+    const { heapBytes, residentBytes } = await run([process.execPath, '--expose-gc', ...script], { env, seconds: 60 });
     const kib = (bytes) => Math.max(0, bytes) / 1024 / options.connections;
     return { 'heap and buffers, KiB': kib(heapBytes), 'resident, KiB': kib(residentBytes) };
   } finally {

@@ -30,15 +30,15 @@ describe('markdown', () => {
     const text = report([
       row('wasm', 'ns', [100, 110, 120], { baseline: true, ratio: spreadOf([1, 1, 1]) }),
       row('wasm', 'Gbit/s', [5, 5, 5], { baseline: true }),
-      row('node', 'ns', [200, 220, 240], { ratio: steady }),
-      row('node', 'Gbit/s', [2.5, 2.5, 2.5]),
+      row('sodium', 'ns', [200, 220, 240], { ratio: steady }),
+      row('sodium', 'Gbit/s', [2.5, 2.5, 2.5]),
     ]);
     expect(text).toContain(
       [
-        '|           |      |                   ns |           Gbit/s |',
-        '|-----------|------|---------------------:|-----------------:|',
-        '| open 64 B | wasm |        110 (105–115) | 5.00 (5.00–5.00) |',
-        '| open 64 B | node | 220 (210–230) × 2.00 | 2.50 (2.50–2.50) |',
+        '|           |        |                   ns |           Gbit/s |',
+        '|-----------|--------|---------------------:|-----------------:|',
+        '| open 64 B | wasm   |        110 (105–115) | 5.00 (5.00–5.00) |',
+        '| open 64 B | sodium | 220 (210–230) × 2.00 | 2.50 (2.50–2.50) |',
       ].join('\n'),
     );
   });
