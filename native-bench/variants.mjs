@@ -2,7 +2,7 @@
 import { fromDist } from './dist.mjs';
 
 /** The engines, each with the best port that there is; the default one first. */
-export const ENGINES = ['inline', 'worker'].map((name) => ({ name, env: { SLUICE_ENGINE: name } }));
+export const ENGINES = ['worker', 'inline'].map((name) => ({ name, env: { SLUICE_ENGINE: name } }));
 
 /** Engines and ports. */
 export async function findVariants(dist) {

@@ -14,7 +14,7 @@ export const peers = {
     'process that embeds it and reads; for a proxy the proxy and the reader; for a TUN the daemon and the reader, whose system time ' +
     'holds the kernel’s TCP. “Tunnel” is the same without the reader, where that is another process. Time in ksoftirqd is charged ' +
     'to nobody; receiving from the veth is charged to whoever sends. All processes share the processors, the far end among them, so ' +
-    'Mbit/s says what the whole chain does, and seconds per GiB what the client costs. Ratios are to Sluice with its engine inline.',
+    'Mbit/s says what the whole chain does, and seconds per GiB what the client costs. Ratios are to Sluice with its engine on a worker, the default where the fast UDP port works.',
   missing: missingForLab,
 
   async open({ dist, effort }) {
