@@ -46,12 +46,15 @@ const { describeMachine } = await fromDist(dist, 'bench/machine.js');
 
 const reporter = createStepReporter({ err: screen(process.stderr), env: process.env });
 const progress = { onStep: (step) => reporter.onStep(step), note: (text) => reporter.note(text) };
+// Namespaces and daemons are taken down before it ends.
+const stopping = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stopping.abort(new Error(`stopped by ${signal}`)));
 const machine = { ...describeMachine(), commit: commit() };
 const results = [];
 for (const section of SECTIONS) {
   if (values.section && !values.section.includes(section.name)) continue;
   const opened = { ...section, open: (context) => section.open({ ...context, dist }) };
-  results.push(await measure(opened, { rounds, effort, ...progress }));
+  results.push(await measure(opened, { rounds, effort, signal: stopping.signal, ...progress }));
 }
 reporter.settle();
 const report = { schema: 1, machine, rounds, effort, results };
