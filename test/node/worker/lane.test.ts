@@ -142,11 +142,12 @@ describe('a lane', () => {
 
   it('drops datagrams that find no room, and counts them', () => {
     const lane = new Lane(1024);
-    for (let i = 0; i < 20; i++) lane.outbox.send(datagram);
+    for (let i = 0; i < 40; i++) lane.outbox.send(datagram);
     lane.outbox.flush();
     const arrived = lane.drain().length;
     expect(arrived).toBeGreaterThan(5);
-    expect(arrived + lane.drops).toBe(20);
+    expect(lane.drops).toBeGreaterThan(5);
+    expect(arrived + lane.drops).toBe(40);
     lane.outbox.retry();
     expect(lane.drain()).toEqual([]);
   });

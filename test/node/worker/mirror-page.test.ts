@@ -56,6 +56,7 @@ describe('a mirror page', () => {
     writer.write(mirror, {});
     reader.read();
     Atomics.add(new Int32Array(page), 0, 1);
+    new Uint8Array(page, 8).fill(0xff);
     expect(reader.read()).toEqual(mirror);
   });
 });
