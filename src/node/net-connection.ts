@@ -10,6 +10,7 @@ import { Queue } from '../core/base/queue.ts';
 import type { SocketAddress, SocketErrorCode, SocketEvent, SocketId, TcpOptions } from '../core/netstack/messages.ts';
 import { systemError } from './node-errors.ts';
 import type { SocketTable } from './socket-table.ts';
+import { Turns } from './turns.ts';
 
 export type TcpOpened = Extract<SocketEvent, { kind: 'tcp-connected' | 'tcp-accepted' }>;
 
@@ -43,6 +44,7 @@ export class Connection {
   readonly #id: SocketId;
   readonly #reader: ConnectionReader;
   readonly #inbox = new Queue<Uint8Array>();
+  readonly #turns: Turns;
   /** Events of the turn in which the connection opened: they wait until listeners of `connect` had their turn. */
   #early: SocketEvent[] | undefined = [];
   #wanted = false;
@@ -64,7 +66,10 @@ export class Connection {
     this.#leastCredit = Math.min(LEAST_CREDIT, Math.max(1, opened.writeCredit >> 2));
     this.local = opened.local;
     this.remote = opened.remote;
-    table.adopt(opened.socket, (event) => (this.#early ? void this.#early.push(event) : this.#handleEvent(event)));
+    const run = table.adopt(opened.socket, (event) =>
+      this.#early ? void this.#early.push(event) : this.#handleEvent(event),
+    );
+    this.#turns = new Turns(() => run(() => this.#deliverByTurns()));
     setImmediate(() => this.#settle());
   }
 
@@ -81,7 +86,7 @@ export class Connection {
   pull(): void {
     this.#wanted = true;
     this.#giveBack();
-    this.#deliver();
+    if (!this.#turns.waiting) while (this.#deliver());
   }
 
   /** One write at a time; `done` comes when all of it was posted. */
@@ -138,11 +143,11 @@ export class Connection {
     switch (event.kind) {
       case 'tcp-data':
         this.#inbox.push(event.bytes);
-        this.#deliver();
+        this.#deliverByTurns();
         break;
       case 'tcp-end':
         if (this.#remoteEnd === 'open') this.#remoteEnd = 'ended';
-        this.#deliver();
+        this.#deliverByTurns();
         break;
       case 'tcp-write-credit':
         this.#credit += event.bytes;
@@ -158,22 +163,33 @@ export class Connection {
     }
   }
 
-  #deliver(): void {
-    while (this.#wanted && this.#inbox.length > 0) {
-      const bytes = this.#inbox.shift()!;
-      this.#owed += bytes.length;
-      this.bytesRead += bytes.length;
-      this.#reader.handleActivity();
-      const more = this.#reader.handleBytes(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
-      this.#wanted = more && !this.#released;
+  #deliverByTurns(): void {
+    while (this.#deliverable && this.#turns.take()) this.#deliver();
+  }
+
+  get #deliverable(): boolean {
+    return this.#wanted && (this.#inbox.length > 0 || this.#remoteEnd === 'ended');
+  }
+
+  /** One chunk, or the end behind the last one. False if there is no more for now. */
+  #deliver(): boolean {
+    if (!this.#deliverable) {
+      if (this.#failure) this.#fail();
+      return false;
     }
-    if (this.#wanted) this.#giveBack();
-    if (this.#inbox.length > 0) return;
-    if (this.#wanted && this.#remoteEnd === 'ended') {
+    const bytes = this.#inbox.shift();
+    if (!bytes) {
       this.#remoteEnd = 'told';
       this.#reader.handleBytes(null);
+      return true;
     }
-    if (this.#failure) this.#fail();
+    this.#owed += bytes.length;
+    this.bytesRead += bytes.length;
+    this.#reader.handleActivity();
+    const more = this.#reader.handleBytes(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+    this.#wanted = more && !this.#released;
+    if (this.#wanted && this.#inbox.length === 0) this.#giveBack();
+    return true;
   }
 
   #giveBack(): void {

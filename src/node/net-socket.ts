@@ -3,6 +3,7 @@
  * `onread`. `ref` and `unref` do nothing: a tunnel's sockets never keep the process alive by themselves, the tunnel does.
  */
 
+import type { Duplex } from 'node:stream';
 import { addAbortSignal } from 'node:stream';
 import { IdleTimer } from './idle-timer.ts';
 import { type ConnectOptions, connectTarget, normalizeArguments } from './net-arguments.ts';
@@ -24,6 +25,9 @@ export interface Accepted {
 type WriteCallback = (error?: Error | null) => void;
 type Listener = () => void;
 
+/** So long bytes wait for their reader when the connection is gone. */
+const READ_LIMIT_MS = 1_000;
+
 export class TunnelSocket extends SocketState {
   /** What `setTimeout` was last given, in milliseconds. */
   timeout: number | undefined = undefined;
@@ -42,6 +46,7 @@ export class TunnelSocket extends SocketState {
   #pulled = false;
   #reset = false;
   #aborted = false;
+  #failure: Error | undefined;
 
   constructor(table: SocketTable, options: SocketOptions = {}, accepted?: Accepted) {
     super(streamOptions(options));
@@ -130,6 +135,13 @@ export class TunnelSocket extends SocketState {
     return this.destroy();
   }
 
+  override read(size?: number): ReturnType<Duplex['read']> {
+    const chunk = super.read(size);
+    const failure = this.#failure;
+    if (failure && this.readableLength === 0) setImmediate(() => this.destroy(failure));
+    return chunk;
+  }
+
   override _read(): void {
     if (this.connection && !this.connecting) this.connection.pull();
     else this.#pulled = true;
@@ -196,8 +208,15 @@ export class TunnelSocket extends SocketState {
     this.connection = new Connection(this.#table, opened, {
       handleBytes: (bytes) => this.#handleBytes(bytes),
       handleActivity: () => this.#idle.touch(),
-      handleFailure: (error) => void this.destroy(error),
+      handleFailure: (error) => this.#failWhenRead(error),
     });
+  }
+
+  /** What came before the failure is the reader's, if it reads soon. */
+  #failWhenRead(error: Error): void {
+    this.#failure = error;
+    if (this.readableLength === 0) this.destroy(error);
+    else setTimeout(() => this.destroy(error), READ_LIMIT_MS).unref();
   }
 
   #handleBytes(bytes: Buffer | null): boolean {
@@ -234,6 +253,7 @@ export class TunnelSocket extends SocketState {
     this.connection = undefined;
     this.#pulled = false;
     this.#reset = false;
+    this.#failure = undefined;
     this.#onClosed = () => {};
   }
 }

@@ -9,6 +9,7 @@ import type { ResolveResult, SocketCommand, SocketEvent, SocketId } from '../cor
 import type { EnginePort } from './engine.ts';
 import type { ForwardedProtocol } from './forwarded.ts';
 import type { Admission } from './net-arguments.ts';
+import { TurnQueue } from './turns.ts';
 
 export type SocketHandler = (event: SocketEvent) => void;
 
@@ -33,6 +34,8 @@ export class SocketTable {
   forwardedPort: (protocol: ForwardedProtocol) => number = () => 0;
   readonly #engine: EnginePort;
   readonly #handlers = new Map<SocketId, SocketHandler>();
+  /** Of UDP sockets; a connection looks after its own. */
+  readonly #turns = new Map<SocketId, TurnQueue<SocketEvent>>();
   readonly #queries = new Map<number, (result: ResolveResult) => void>();
   readonly #lingering = new Map<SocketId, NodeJS.Timeout>();
   #nextSocket = 1;
@@ -63,16 +66,21 @@ export class SocketTable {
     return socket;
   }
 
-  /** Sends the events of `socket` to another handler: of a connection that the engine has just announced. */
-  adopt(socket: SocketId, handler: SocketHandler): void {
+  /**
+   * Sends the events of `socket` to another handler: of a connection that the engine has just announced. Returns what runs a task as if
+   * it were an event.
+   */
+  adopt(socket: SocketId, handler: SocketHandler): (task: () => void) => void {
     // Not AsyncResource.bind, whose function weighs a kilobyte.
     const resource = new AsyncResource('SLUICESOCKET');
     this.#handlers.set(socket, (event) => resource.runInAsyncScope(handler, undefined, event));
+    return (task) => resource.runInAsyncScope(task);
   }
 
   /** Events of this socket are of no interest any more. */
   forget(socket: SocketId): void {
     this.#handlers.delete(socket);
+    this.#turns.delete(socket);
     clearTimeout(this.#lingering.get(socket));
     this.#lingering.delete(socket);
   }
@@ -143,15 +151,31 @@ export class SocketTable {
       case 'resolved':
         this.#answer(event.query, event.result);
         break;
-      case 'tcp-accepted': {
-        const listener = this.#handlers.get(event.listener);
-        if (listener) listener(event);
-        else this.abort(event.socket);
+      case 'tcp-accepted':
+        // At once, since events of the connection may follow.
+        this.#hand(event.listener, event);
         break;
-      }
+      case 'udp-datagram':
+        this.#deliverByTurns(event.socket, event);
+        break;
       default:
-        this.#handlers.get(event.socket)?.(event);
+        this.#hand(event.socket, event);
     }
+  }
+
+  #deliverByTurns(socket: SocketId, event: SocketEvent): void {
+    let turns = this.#turns.get(socket);
+    if (!turns) {
+      turns = new TurnQueue((due) => this.#hand(socket, due));
+      this.#turns.set(socket, turns);
+    }
+    turns.push(event);
+  }
+
+  #hand(socket: SocketId, event: SocketEvent): void {
+    const handler = this.#handlers.get(socket);
+    if (handler) handler(event);
+    else if (event.kind === 'tcp-accepted') this.abort(event.socket);
   }
 
   #answer(query: number, result: ResolveResult): void {

@@ -189,6 +189,19 @@ describe('tunnel.net: the seam', () => {
     expect(Buffer.concat(parts).length).toBe(60_000);
   });
 
+  it('ends a connection that was reset a second later though nobody reads what came before', async () => {
+    const listener = server.net.createServer((accepted) => {
+      accepted.write(pattern(10_000), () => accepted.resetAndDestroy());
+    });
+    listener.listen(80);
+    await once(listener, 'listening');
+    const socket = client.net.connect(80, '10.9.0.2');
+    const seen = record(socket, 'error', 'close');
+    await closed(socket);
+    expect(seen).toEqual(['error(ECONNRESET)', 'close(true)']);
+    expect(socket.bytesRead).toBe(10_000);
+  });
+
   it('aborts a connection that was accepted for a server that has just closed', async () => {
     const listener = server.net.createServer().listen(80);
     await once(listener, 'listening');
