@@ -47,5 +47,6 @@ export function exitCodeOf(code: ErrorCode): ExitCode {
 
 /** The exit code for a command that was stopped before its work was done. */
 export function stoppedBy(stop: AbortSignal): ExitCode {
+  if (stop.reason === 'SIGPIPE') return EXIT.done;
   return stop.reason === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted;
 }

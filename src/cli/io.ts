@@ -18,9 +18,12 @@ export interface Io {
   readonly stdinIsTTY: boolean;
   /** All of standard input. */
   readStdin(): Promise<string>;
-  /** Aborted by Ctrl-C or SIGTERM, with the signal's name as the reason. Commands end in good order then. */
+  /** Aborted by Ctrl-C, SIGTERM, or when nobody reads the output any more (SIGPIPE): the reason names the signal. Commands end in good order then. */
   readonly stop: AbortSignal;
 }
+
+/** More than an ordered end takes. */
+const UNREAD_LIMIT_MS = 5_000;
 
 /** The process's own streams and signals. The second Ctrl-C ends the process at once. */
 export function processIo(): Io {
@@ -30,9 +33,11 @@ export function processIo(): Io {
       if (stopping.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
       stopping.abort(signal);
     });
-  // `sluice … | head -1` closes the pipe early, which is no error of ours.
+  // `sluice … | head -1` closes the pipe early, which is no error of ours: whatever runs ends in good order.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
+    if (error.code !== 'EPIPE') return;
+    if (!stopping.signal.aborted) stopping.abort('SIGPIPE');
+    setTimeout(() => process.exit(0), UNREAD_LIMIT_MS).unref();
   });
   return {
     out: screen(process.stdout),

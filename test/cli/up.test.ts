@@ -82,6 +82,20 @@ describe.skipIf(!built)('sluice up', () => {
     expect((await readdir(stateDir())).filter((name) => name === 'api-address' || name.endsWith('.tmp'))).toEqual([]);
   });
 
+  it('ends in order when nobody reads its log any more: exit 0, and the port is given back', async () => {
+    const client = provider.addClient({ ipv6: false });
+    const daemon = await up({
+      args: [await confOf(client), '--port-forward', 'natpmp'],
+      env: { SLUICE_PROBE_URLS: provider.echoUrl, SLUICE_LOG_LEVEL: 'debug' },
+    }).running();
+    await daemon.until(/is forwarded/);
+    await daemon.until(/exit address is/);
+    daemon.child.stdout!.destroy();
+    await daemon.ask({ method: 'POST', path: '/api/v1/probe' }).catch(() => {});
+    expect(await daemon.exit).toBe(0);
+    expect(client.stats().ports).toEqual([]);
+  });
+
   it('ends at once at the second signal', async () => {
     const daemon = await up({ args: [await confOf(provider.addClient()), '--port-forward', 'natpmp'] }).running();
     await daemon.until(/is forwarded/);
