@@ -1,6 +1,6 @@
 /**
  * The library as an embedder uses it: a tunnel, and a WebTorrent client over it. Commands: open, ready, status, events, close, torrent,
- * transfer, announce, announcePort, listen, fetch, download, upload, connect, send, lookup, probe, stepClock, crash.
+ * transfer, announce, announcePort, listen, fetch, download, upload, connect, send, lookup, probe, crash.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -129,11 +129,6 @@ serve({
     }
   },
   probe: (options) => tunnel.probe(options),
-  /** The wall clock, as everybody in this process sees it from now on. */
-  stepClock({ ms }) {
-    const now = Date.now;
-    Date.now = () => now() + ms;
-  },
   /** Ends as programs do that go wrong. */
   crash({ how }) {
     if (how === 'exception') setTimeout(() => nobodyKnowsThisName(), 50);
