@@ -1,4 +1,4 @@
-/** `sluice up` with its state folder on a disk of a few kilobytes that is really full: a tmpfs of its own, which needs root. */
+/** `sluice up` with its state folder on a disk of a few kilobytes that is really full, or read-only: a tmpfs of its own, which needs root. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -52,6 +52,15 @@ it('a disk that is full at the start is told in one sentence, with exit code 1',
   expect(await up.exit).toBe(1);
   expect(up.err).toMatch(
     /^error: The state folder \S+ cannot be written: the disk is full\.\n[\s\S]* next: Free some space[\s\S]*code: ERR_STATE_DIR\n$/,
+  );
+});
+
+it('a folder that may only be read is told in one sentence, with exit code 1', async () => {
+  execFileSync('mount', ['-o', 'remount,ro', stateDir]);
+  const up = start();
+  expect(await up.exit).toBe(1);
+  expect(up.err).toMatch(
+    /^error: The state folder \S+ cannot be written: the file system is read-only\.\n[\s\S]*code: ERR_STATE_DIR\n$/,
   );
 });
 
