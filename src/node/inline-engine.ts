@@ -25,17 +25,15 @@ import type { OpenUdpPort } from './udp-port.ts';
 /** What the thread has. */
 export interface EngineHost {
   readonly clock: Clock;
-  /** The fastest ports for this thread, with slabs in `memory`. Throws what `selectUdp` throws. */
-  readonly udpPorts: (udp: UdpName | undefined, memory: SlabMemory) => OpenUdpPort;
+  /** The fastest ports for this thread; what they share has its slabs in `memory`. Throws what `selectUdp` throws. */
+  readonly udpPorts: (udp: UdpName | undefined, memory: Pick<Crypto, 'allocate' | 'release'>) => OpenUdpPort;
   /** Called when all events of a turn were told. */
   readonly onTurn: () => void;
 }
 
-export type SlabMemory = Pick<Crypto, 'allocate' | 'release'>;
-
 const EMBEDDERS_THREAD: EngineHost = {
   clock: systemClock,
-  udpPorts: (udp, memory) => withMemory(selectUdpPorts({ prefer: udp }), memory),
+  udpPorts: (udp) => selectUdpPorts({ prefer: udp }),
   onTurn: () => {},
 };
 
@@ -212,11 +210,6 @@ export class InlineEngine implements Engine {
       new SluiceError('ERR_CLOCK', 'This host’s date is implausible.');
     return { code, message, hint, helpless: true };
   }
-}
-
-/** `open` with slabs in `memory`. */
-export function withMemory(open: OpenUdpPort, { allocate, release }: SlabMemory): OpenUdpPort {
-  return (options, handlers) => open({ ...options, allocate, release }, handlers);
 }
 
 interface OpenedHost extends EngineHost {

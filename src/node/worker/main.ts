@@ -2,9 +2,9 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { hostClock } from '../clock.ts';
-import { InlineEngine, type SlabMemory, withMemory } from '../inline-engine.ts';
+import { type EngineHost, InlineEngine } from '../inline-engine.ts';
 import { Poller } from '../udp/poller.ts';
-import { selectUdp, type UdpName } from '../udp/select.ts';
+import { selectUdp } from '../udp/select.ts';
 import { type OpenUdpPort, openDgramPort } from '../udp-port.ts';
 import { Bell } from './bell.ts';
 import type { Downward, Upward } from './codec.ts';
@@ -50,10 +50,10 @@ try {
   tell({ kind: 'refused', error: plain(error) });
 }
 
-function udpPorts(udp: UdpName | undefined, memory: SlabMemory): OpenUdpPort {
+function udpPorts(...[udp, memory]: Parameters<EngineHost['udpPorts']>): OpenUdpPort {
   const libc = selectUdp({ prefer: udp });
   if (libc) poller = new Poller(libc, memory);
-  return commandsFirst(withMemory(poller?.openUdpPort ?? openDgramPort, memory));
+  return commandsFirst(poller?.openUdpPort ?? openDgramPort);
 }
 
 /** A datagram may come because of a command that was given before it was sent, such as to listen: so that one is carried out first. */
