@@ -1,9 +1,8 @@
 /**
- * The benchmarks, in one go: `node native-bench/run.mjs [--rounds N] [--section NAME]… [--smoke] [--json FILE] [--dist DIR]`.
+ * The benchmarks, in one go; `--help` has the options.
  *
  * The cases of a section are run in turn, round after round; what counts is the median over the rounds and the ratios within them,
- * not the absolute figure. `--smoke` takes one short round, to see that everything runs. `--dist` measures another build. The
- * tables are Markdown, on standard output; progress goes to standard error.
+ * not the absolute figure. The tables are Markdown, on standard output; progress goes to standard error.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -25,6 +24,7 @@ const { values } = parseArgs({
     smoke: { type: 'boolean', default: false },
     json: { type: 'string' },
     dist: { type: 'string', default: join(import.meta.dirname, '../dist') },
+    help: { type: 'boolean', default: false },
   },
 });
 const effort = values.smoke ? 'smoke' : 'full';
@@ -32,6 +32,20 @@ const dist = resolve(values.dist);
 const { aead } = await fromDist(dist, 'bench/aead.js');
 const { core } = await fromDist(dist, 'bench/core.js');
 const SECTIONS = [aead, core, tcp, udp, sockets, peers, path, memory, coldStart];
+if (values.help) {
+  console.log(`npm run bench -- [options]
+
+  --section NAME  only this section; may be given several times (${SECTIONS.map(({ name }) => name).join(', ')})
+  --rounds N      rounds of each section, 5 by default; fewer claim nothing
+  --smoke         one short round of everything, to see that it runs
+  --json FILE     every sample, to a file
+  --dist DIR      measures another build
+
+Examples:
+  npm run bench -- --section aead --section core
+  npm run bench -- --section peers --rounds 9 --json out.json`);
+  process.exit(0);
+}
 const rounds = Number(values.rounds ?? (values.smoke ? 1 : 5));
 const unknown = values.section?.find((name) => !SECTIONS.some((section) => section.name === name));
 if (!Number.isInteger(rounds) || rounds < 1 || unknown) {
