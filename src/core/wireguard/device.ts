@@ -142,8 +142,14 @@ export class Device {
    * `sink` before this returns.
    */
   handleBurst(burst: Burst, now: Instant, sink: PacketSink): void {
+    if (this.#closed) return;
     const { slab, offsets, lengths, endpoints, count } = burst;
-    for (let i = 0; i < count; i++) this.#handle(slab, offsets[i]!, lengths[i]!, endpoints[i], now, sink);
+    for (let i = 0; i < count; ) {
+      i = this.#transport.receiveRun(burst, i, now, sink);
+      if (i === count) return;
+      this.#handle(slab, offsets[i]!, lengths[i]!, endpoints[i], now, sink);
+      i++;
+    }
   }
 
   /** Handles one datagram, decrypting in place in `bytes`. */
@@ -214,8 +220,7 @@ export class Device {
     if (this.#closed) return;
     const type = messageType(bytes, offset, length);
     if (type === MESSAGE_TRANSPORT) {
-      const dropped = this.#transport.receive(bytes, offset, length, source, now, sink);
-      if (dropped) this.drops.count(dropped);
+      this.#transport.receive(bytes, offset, length, source, now, sink);
     } else if (type === MESSAGE_UNKNOWN) {
       this.drops.count('malformed');
     } else {

@@ -37,6 +37,8 @@ export class Keypair {
   /** The counter of the next packet sent, in two halves because it is a 64-bit number. */
   sendLow = 0;
   sendHigh = 0;
+  /** Its keys are gone, and so is the session. */
+  wiped = false;
 
   /** Takes the keys over: their bytes are zeroed here. */
   constructor(options: KeypairOptions, keys: SessionKeys, crypto: Crypto, now: Instant) {
@@ -80,6 +82,7 @@ export class Keypair {
   }
 
   wipe(): void {
+    this.wiped = true;
     this.send.wipe();
     this.receive.wipe();
   }

@@ -70,6 +70,53 @@ describe('receiving', () => {
     expect(places).toEqual([0, 1, 2].map((slot) => slot * burst.slotSize + TRANSPORT_HEADER_LENGTH));
   });
 
+  it('messages of a burst take effect in their order, a handshake message between packets too (W§5.4.6)', () => {
+    const rig = new Rig();
+    const session = rig.connect();
+    rig.end.stallUntil(rig.end.now + 1_000);
+    const burst = new Burst(8);
+    for (const datagram of [
+      session.seal(1n, fromReference('one')),
+      rig.initiation(),
+      session.seal(2n, fromReference('two')),
+    ])
+      burst.append(datagram, REFERENCE_OUTER);
+    const order: string[] = [];
+    rig.end.device.handleBurst(burst, rig.end.now, {
+      handlePacket(bytes, offset, length) {
+        rig.end.drain();
+        order.push(...texts([bytes.slice(offset, offset + length)]), `${rig.end.outbox.length} sent`);
+      },
+    });
+    expect(order).toEqual(['one', '0 sent', 'two', '1 sent']);
+  });
+
+  it('what a message of a burst ends is over for those behind it (W§6.3)', () => {
+    const rig = new Rig();
+    const session = rig.connect();
+    const burst = new Burst(8);
+    for (const counter of [1n, 2n, 3n]) burst.append(session.seal(counter, fromReference('x')), REFERENCE_OUTER);
+    let packets = 0;
+    rig.end.device.handleBurst(burst, rig.end.now, {
+      handlePacket(_bytes, _offset, _length, now, peer) {
+        packets++;
+        rig.end.device.removePeer(peer, now);
+      },
+    });
+    expect(packets).toBe(1);
+    expect(rig.dropped('unknown-index')).toBe(2);
+  });
+
+  it('a counter that stands twice in a burst is taken once (W§5.4.6)', () => {
+    const rig = new Rig();
+    const session = rig.connect();
+    const burst = new Burst(8);
+    for (let copies = 0; copies < 2; copies++) burst.append(session.seal(1n, fromReference('x')), REFERENCE_OUTER);
+    rig.end.device.handleBurst(burst, rig.end.now, rig.end);
+    expect(rig.end.inbox).toHaveLength(1);
+    expect(rig.dropped('replayed')).toBe(1);
+  });
+
   it('H5: packets that are not padded, or padded further than by us, are taken and trimmed to their own length (W§5.4.6)', () => {
     const rig = new Rig();
     const session = rig.connect();
