@@ -6,34 +6,9 @@
  * the last part of a sum may be odd.
  */
 
+import { LITTLE_ENDIAN, wordView } from './word-view.ts';
+
 const SHORT = 48;
-const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
-
-/** As `sum`, of the bytes from `address` of one memory; the result is at most 0xffff. */
-export type MemorySum = (address: number, length: number) => number;
-
-interface WordView {
-  bytes: Uint8Array;
-  base: number;
-  words: Uint32Array;
-  /** What sums this memory faster than we could. */
-  sum: MemorySum | undefined;
-}
-
-/**
- * Views of 32-bit words over memory that is summed again and again: the receive and the transmit slab of a burst. Keyed by the
- * byte view, since reading `.buffer` costs more than summing a short header. At most two slabs are kept alive by it.
- */
-let hot: WordView = { bytes: new Uint8Array(0), base: 0, words: new Uint32Array(0), sum: undefined };
-let warm: WordView = { bytes: new Uint8Array(0), base: 0, words: new Uint32Array(0), sum: undefined };
-
-const sums = new WeakMap<ArrayBufferLike, MemorySum>();
-
-/** What lies in `memory`, that of a WebAssembly instance say, is summed by `memorySum` from now on. */
-export function sumMemoryWith(memory: ArrayBufferLike, memorySum: MemorySum): void {
-  sums.set(memory, memorySum);
-}
-
 /** Adds `length` bytes from `offset` to the partial sum `initial`; the result is at most 0xffff. The range must lie inside `bytes`. */
 export function sum(bytes: Uint8Array, offset: number, length: number, initial: number = 0): number {
   return length < SHORT ? sumBytes(bytes, offset, length, initial) : sumWords(bytes, offset, length, initial);
@@ -88,11 +63,11 @@ function sumBytes(bytes: Uint8Array, offset: number, length: number, initial: nu
  * the result is swapped once (RFC 1071 §2 (B)). Words that start at an odd distance from `offset` are swapped already.
  */
 function sumWords(bytes: Uint8Array, offset: number, length: number, initial: number): number {
-  if (hot.bytes !== bytes) select(bytes);
-  if (hot.sum !== undefined) return fold(hot.sum(hot.base + offset, length) + initial);
-  const words = hot.words;
-  const lead = -(hot.base + offset) & 3;
-  let word = (hot.base + offset + lead) >>> 2;
+  const view = wordView(bytes);
+  if (view.sum !== undefined) return fold(view.sum(view.base + offset, length) + initial);
+  const { words, base } = view;
+  const lead = -(base + offset) & 3;
+  let word = (base + offset + lead) >>> 2;
   const count = (length - lead) >>> 2;
   const end = word + count;
   let total = 0;
@@ -114,15 +89,4 @@ function sumWords(bytes: Uint8Array, offset: number, length: number, initial: nu
   if (odd && done < length)
     return sumBytes(bytes, offset + done + 1, length - done - 1, total + initial + bytes[offset + done]!);
   return sumBytes(bytes, offset + done, length - done, total + initial);
-}
-
-function select(bytes: Uint8Array): void {
-  const entry = warm;
-  warm = hot;
-  hot = entry;
-  if (entry.bytes === bytes) return;
-  entry.bytes = bytes;
-  entry.base = bytes.byteOffset;
-  entry.words = new Uint32Array(bytes.buffer, 0, bytes.buffer.byteLength >>> 2);
-  entry.sum = sums.get(bytes.buffer);
 }

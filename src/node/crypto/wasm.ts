@@ -4,8 +4,8 @@
  * hands out; packets that lie elsewhere are copied in and out. X25519 is OpenSSL's, BLAKE2s and XChaCha20 the reference backend's.
  */
 
-import { type AeadKey, type Crypto, TAG_LENGTH } from '../../core/base/crypto.ts';
-import { sumMemoryWith } from '../../core/wire/checksum.ts';
+import { type AeadKey, type Crypto, KEY_LENGTH, TAG_LENGTH } from '../../core/base/crypto.ts';
+import { sumMemoryWith } from '../../core/wire/word-view.ts';
 import { copyKey, nobleCrypto } from './noble.ts';
 import { nodeCrypto } from './node.ts';
 import { Arena } from './wasm/arena.ts';
@@ -40,22 +40,23 @@ const ELSEWHERE_BYTES = 1 << 17;
 /** `nonce` is open for the vectors, which also have nonces that do not begin with four zero bytes. */
 class WasmAeadKey implements AeadKey {
   readonly nonce: Uint8Array = new Uint8Array(12);
-  readonly #key: Uint8Array;
+  readonly #nonce: Int32Array = new Int32Array(this.nonce.buffer);
+  readonly #key: Int32Array;
   readonly #aead: WasmAead;
 
   constructor(key: Uint8Array, aead: WasmAead) {
-    this.#key = copyKey('key', key);
+    this.#key = new Int32Array(copyKey('key', key).buffer);
     this.#aead = aead;
   }
 
   seal(buffer: Uint8Array, offset: number, length: number, low: number, high: number, ad?: Uint8Array): void {
-    this.#aead.use(this.#key, this.nonce, low, high);
+    this.#aead.use(this.#key, this.#nonce, low, high);
     this.#aead.seal(buffer, offset, length, ad);
   }
 
   open(buffer: Uint8Array, offset: number, length: number, low: number, high: number, ad?: Uint8Array): boolean {
     if (length < TAG_LENGTH) return false;
-    this.#aead.use(this.#key, this.nonce, low, high);
+    this.#aead.use(this.#key, this.#nonce, low, high);
     return this.#aead.open(buffer, offset, length - TAG_LENGTH, ad);
   }
 
@@ -69,20 +70,20 @@ class WasmAeadKey implements AeadKey {
 class WasmAead {
   readonly #instance: AeadInstance;
   readonly #bytes: Uint8Array;
-  readonly #words: Uint32Array;
+  readonly #words: Int32Array;
   readonly #key: number;
   readonly #nonce: number;
   readonly #secrets: Uint8Array;
   readonly #elsewhere: number;
   readonly #sealed: SlabPlace;
   readonly #opened: SlabPlace;
-  #inUse: Uint8Array | undefined;
+  #inUse: Int32Array | undefined;
 
   constructor(instance: AeadInstance, elsewhere: Uint8Array) {
     const { buffer } = instance.memory;
     this.#instance = instance;
     this.#bytes = new Uint8Array(buffer);
-    this.#words = new Uint32Array(buffer);
+    this.#words = new Int32Array(buffer);
     this.#key = instance.KEY.value;
     this.#nonce = instance.NONCE.value;
     this.#secrets = new Uint8Array(buffer, 0, instance.FREE.value);
@@ -91,19 +92,21 @@ class WasmAead {
     this.#opened = new SlabPlace(buffer);
   }
 
-  use(key: Uint8Array, nonce: Uint8Array, low: number, high: number): void {
+  /** Word by word: where bursts are small, the key of one direction takes turns with that of the other. */
+  use(key: Int32Array, nonce: Int32Array, low: number, high: number): void {
+    const words = this.#words;
+    const at = this.#nonce >>> 2;
     if (this.#inUse !== key) {
-      this.#bytes.set(key, this.#key);
-      this.#bytes.set(nonce, this.#nonce);
+      for (let i = 0; i < KEY_LENGTH / 4; i++) words[(this.#key >>> 2) + i] = key[i]!;
+      words[at] = nonce[0]!;
       this.#inUse = key;
     }
-    const word = this.#nonce >>> 2;
-    this.#words[word + 1] = low;
-    this.#words[word + 2] = high;
+    words[at + 1] = low;
+    words[at + 2] = high;
   }
 
   /** Key stream and factors of its last packet go with it. */
-  forget(key: Uint8Array): void {
+  forget(key: Int32Array): void {
     if (this.#inUse !== key) return;
     this.#inUse = undefined;
     this.#secrets.fill(0);

@@ -1,14 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../../src/core/base/bytes.ts';
-import {
-  checksum,
-  fold,
-  pseudoHeaderSum,
-  sum,
-  sumMemoryWith,
-  updateChecksum,
-} from '../../../src/core/wire/checksum.ts';
+import { checksum, fold, pseudoHeaderSum, sum, updateChecksum } from '../../../src/core/wire/checksum.ts';
+import { sumMemoryWith } from '../../../src/core/wire/word-view.ts';
 
 /** The definition of RFC 1071 §1, one byte at a time. */
 const naive = (bytes: Uint8Array, offset: number, length: number, initial: number): number => {
