@@ -170,6 +170,7 @@ export class Script implements TcpHost {
     const header = ipHeader();
     const fault = parseIpPacket(packet, 0, packet.length, header);
     if (fault) throw new Error(fault);
+    if (this.tcp.handlePlain(packet, 0, packet.length, this.time)) return;
     const { payloadOffset, payloadLength, family, sourceOffset, destinationOffset } = header;
     this.tcp.handleSegment(packet, payloadOffset, payloadLength, family, sourceOffset, destinationOffset, this.time);
   }

@@ -196,6 +196,7 @@ export class Simulation {
     const fault = parseIpPacket(packet, 0, packet.length, header);
     if (fault) throw new Error(`our own packet is not one: ${fault}`);
     if (header.protocol !== PROTOCOL_TCP) return;
+    if (host.tcp.handlePlain(packet, 0, packet.length, this.time)) return;
     const { payloadOffset, payloadLength, family, sourceOffset, destinationOffset } = header;
     host.tcp.handleSegment(packet, payloadOffset, payloadLength, family, sourceOffset, destinationOffset, this.time);
   }

@@ -113,6 +113,7 @@ export class Netstack {
   /** One packet from the tunnel, `length` bytes at `offset`. Its bytes are not needed after the call; nothing in them throws. */
   handlePacket(bytes: Uint8Array, offset: number, length: number, now: Instant): void {
     this.#now = now;
+    if (this.#tcp.handlePlain(bytes, offset, length, now)) return;
     const drop = parseIpPacket(bytes, offset, length, this.#ip) ?? this.#unwanted(bytes);
     if (drop) this.drops.count(drop);
     else if (this.#ip.moreFragments || this.#ip.fragmentOffset !== 0) this.#handleFragment(bytes, now);

@@ -199,7 +199,7 @@ function takeData(c: Connection, segment: TcpSegment, bytes: Uint8Array, now: In
 
 /** TS.Recent is the timestamp of the segment that the last acknowledgement was waiting for (RFC 7323 §4.3). */
 function noteTimestamp(c: Connection, segment: TcpSegment, now: Instant): void {
-  if (!c.timestamps || seqGt(segment.sequence, c.lastAckSent)) return;
+  if (!c.timestamps || segment.timestampValue === c.timestampRecent || seqGt(segment.sequence, c.lastAckSent)) return;
   if (seqLt(segment.timestampValue, c.timestampRecent) && now - c.timestampRecentAt <= TIMESTAMP_LIFE_MS) return;
   c.timestampRecent = segment.timestampValue;
   c.timestampRecentAt = now;
@@ -212,6 +212,6 @@ function echoSentAt(c: Connection, segment: TcpSegment, now: Instant): number {
 function measureRtt(c: Connection, segment: TcpSegment, now: Instant): void {
   const { tuning, next, edge } = c.receiver;
   if (!c.timestamps) tuning.measureWindow(next, edge, now);
-  else if (segment.timestampEcho !== 0)
+  else if (segment.timestampEcho !== 0 && segment.timestampEcho !== tuning.sampledEcho)
     tuning.measureEcho(segment.timestampEcho, now - c.sentWhenClockRead(segment.timestampEcho, now));
 }

@@ -5,6 +5,7 @@
 
 import { type IpAddress, ipFromBytes } from '../../base/address.ts';
 import type { Instant } from '../../base/instant.ts';
+import { PlainHeaders } from '../../wire/plain-packet.ts';
 import type { SocketAddress, SocketErrorCode } from '../messages.ts';
 import type { PortHold } from '../ports.ts';
 import { initialWindow } from './congestion/controller.ts';
@@ -63,6 +64,9 @@ export class Connection implements Timed {
   error: SocketErrorCode | undefined;
   /** The embedder has been told of it. */
   announced = false;
+
+  /** How its packets look once it is established, if they are plain. */
+  plain: PlainHeaders | undefined;
 
   /** In force only if both SYNs had the option. */
   timestamps = true;
@@ -204,6 +208,8 @@ export class Connection implements Timed {
     sender.establish(mss, this.synRetries > 1 ? mss : initialWindow(mss), this.sackPermitted);
     receiver.mss = payloadLimit(this.family, this.ourMss, this.stack.host.mtu, this.timestamps);
     this.unansweredMs = 0;
+    if (this.family === 4 && this.timestamps)
+      this.plain = new PlainHeaders(this.local, this.remote, this.localPort, this.remotePort);
     this.advance(event);
     this.keepAlive.start(now);
     if (this.#shutdownQueued) this.#queueFin();

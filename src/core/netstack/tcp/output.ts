@@ -5,6 +5,7 @@ import type { Instant } from '../../base/instant.ts';
 import { checksum, sum } from '../../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../../wire/ip.ts';
 import { writeIpHeader } from '../../wire/ip-packet.ts';
+import { PLAIN_HEADERS_LENGTH } from '../../wire/plain-packet.ts';
 import {
   ACK,
   SYN,
@@ -59,25 +60,32 @@ export function writeData(
   length: number,
   now: Instant,
 ): number {
+  const window = c.receiver.announce(true);
+  const ack = (c.lastAckSent = c.receiver.next);
+  if (c.plain !== undefined) {
+    copyPayload(c, sequence, bytes, offset + PLAIN_HEADERS_LENGTH, length);
+    const size = c.plain.write(bytes, offset, sequence, ack, flags, window, c.clock(now), c.timestampRecent, length);
+    if (size > 0) return size;
+  }
   const tcp = offset + ipHeaderSize(c.family);
   const options = writeOptions(c, bytes, tcp, false, now);
-  const window = c.receiver.announce(true);
-  const ack = c.receiver.next;
   writeTcpHeader(bytes, tcp, c.localPort, c.remotePort, sequence, ack, flags | ACK, window, options);
   const header = TCP_HEADER_LENGTH + options;
-  if (length > 0) c.sender.buffer.copyTo(seqDiff(sequence, c.sender.una), bytes, tcp + header, length);
-  c.lastAckSent = ack;
+  copyPayload(c, sequence, bytes, tcp + header, length);
   return finish(bytes, offset, tcp, header + length, c.local, c.remote);
 }
 
 /** Writes an acknowledgement alone, with SACK blocks if there is anything to report. */
 export function writeAck(c: Connection, bytes: Uint8Array, offset: number, sequence: number, now: Instant): number {
+  const window = c.receiver.announce(true);
+  const ack = (c.lastAckSent = c.receiver.next);
+  if (c.plain !== undefined && c.receiver.sack === undefined) {
+    const size = c.plain.write(bytes, offset, sequence, ack, ACK, window, c.clock(now), c.timestampRecent, 0);
+    if (size > 0) return size;
+  }
   const tcp = offset + ipHeaderSize(c.family);
   const options = writeOptions(c, bytes, tcp, c.sackPermitted, now);
-  const window = c.receiver.announce(true);
-  const ack = c.receiver.next;
   writeTcpHeader(bytes, tcp, c.localPort, c.remotePort, sequence, ack, ACK, window, options);
-  c.lastAckSent = ack;
   return finish(bytes, offset, tcp, TCP_HEADER_LENGTH + options, c.local, c.remote);
 }
 
@@ -89,6 +97,10 @@ export function writeReply(reply: Reply, bytes: Uint8Array, offset: number): num
   const { localPort, remotePort, sequence, acknowledgement, flags, window } = reply;
   writeTcpHeader(bytes, tcp, localPort, remotePort, sequence, acknowledgement, flags, window, options);
   return finish(bytes, offset, tcp, TCP_HEADER_LENGTH + options, reply.local, reply.remote);
+}
+
+function copyPayload(c: Connection, sequence: number, bytes: Uint8Array, at: number, length: number): void {
+  if (length > 0) c.sender.buffer.copyTo(seqDiff(sequence, c.sender.una), bytes, at, length);
 }
 
 function writeOptions(c: Connection, bytes: Uint8Array, tcp: number, withSack: boolean, now: Instant): number {

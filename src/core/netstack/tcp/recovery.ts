@@ -100,6 +100,12 @@ export class LossRecovery {
     if (advanced) this.#rearm(now);
   }
 
+  /** Nothing is outstanding, and nothing waits to be sent. */
+  rest(): void {
+    this.limited = false;
+    this.probe.due = false;
+  }
+
   /** The reordering timer: what was waited for is lost. */
   onReorderTimeout(una: number, next: number, now: Instant): void {
     this.reorderAt = NEVER;

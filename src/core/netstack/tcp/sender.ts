@@ -194,6 +194,7 @@ export class Sender {
     if (advanced > 0) {
       this.#probing = this.#probing && this.recovery.queue.count > 0;
       this.#growCredit();
+      if (this.settled) this.recovery.rest();
     }
     if (!opened) return;
     this.persistAt = NEVER;

@@ -10,10 +10,12 @@ import type { IpAddress } from '../../base/address.ts';
 import { earliest, type Instant } from '../../base/instant.ts';
 import { pseudoHeaderSum, sum } from '../../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../../wire/ip.ts';
+import { type PlainTuple, parsePlain, plainSumIsRight } from '../../wire/plain-packet.ts';
 import { parseTcp, TCP_HEADER_LENGTH, TcpSegment } from '../../wire/tcp.ts';
 import type { TcpDrop } from '../drops.ts';
 import type { SocketCommand, SocketErrorCode } from '../messages.ts';
 import { segmentArrives } from './arrive.ts';
+import type { Connection } from './connection.ts';
 import { deadlineOf, handleDeadlines } from './deadlines.ts';
 import type { TcpHost } from './host.ts';
 import { handleIcmpError, type TcpIcmpError } from './icmp-error.ts';
@@ -22,7 +24,7 @@ import { writeReply } from './output.ts';
 import { type TcpSettings, tcpSettings } from './settings.ts';
 import { Stack } from './stack.ts';
 import { NEVER } from './timers.ts';
-import { nextSegment } from './transmit.ts';
+import { hasNoMore, nextSegment } from './transmit.ts';
 import { setTuple, TUPLE_WORDS } from './tuple.ts';
 
 /** Connections in any state but TIME-WAIT, which has a count of its own. */
@@ -49,6 +51,10 @@ export class Tcp {
   /** Rewritten by every segment. */
   readonly #segment: TcpSegment = new TcpSegment();
   readonly #tuple: Int32Array = new Int32Array(TUPLE_WORDS);
+  readonly #plain: PlainTuple = { source: 0, destination: 0, ports: 0 };
+  /** Whose plain packet came last, and by what it was found: packets of one connection come in a row. */
+  #latest: Connection | undefined;
+  readonly #latestTuple: PlainTuple = { source: 0, destination: 0, ports: 0 };
 
   /** Throws RangeError for settings no connection could live with. */
   constructor(host: TcpHost, options: Partial<TcpSettings>, _now: Instant) {
@@ -68,6 +74,22 @@ export class Tcp {
     else if (command.kind === 'close') closeListener(stack, command.socket);
     else if ('socket' in command) this.#handleConnectionCommand(command, now);
     stack.settle(now);
+  }
+
+  /**
+   * The short way of a packet as nearly all are, for a connection that is there. False, and nothing has been done: the packet is to be
+   * judged in full. What it leads to is told at `endBurst`.
+   */
+  handlePlain(bytes: Uint8Array, offset: number, length: number, now: Instant): boolean {
+    const segment = this.#segment;
+    if (!parsePlain(bytes, offset, length, segment, this.#plain)) return false;
+    // Its addresses need no check: they are those of a connection.
+    const connection = this.#findPlain(bytes, offset);
+    if (!connection || !plainSumIsRight(bytes, offset, length)) return false;
+    this.#stack.touch(connection);
+    const drop = segmentArrives(connection, segment, bytes, now);
+    if (drop) this.#host.count(drop);
+    return true;
   }
 
   /**
@@ -141,7 +163,7 @@ export class Tcp {
     if (reply) return writeReply(reply, bytes, offset);
     for (let c = output.current; c; c = output.current) {
       const length = nextSegment(c, bytes, offset, now);
-      if (length > 0) output.used();
+      if (length > 0 && !hasNoMore(c)) output.used();
       else output.drop();
       if (c.index >= 0) timers.arm(c, deadlineOf(c));
       if (length > 0) return length;
@@ -180,6 +202,21 @@ export class Tcp {
       if (command.noDelay !== undefined) connection.sender.noDelay = command.noDelay;
       if (command.keepAliveMs !== undefined) connection.setKeepAlive(command.keepAliveMs, now);
     }
+  }
+
+  #findPlain(bytes: Uint8Array, offset: number): Connection | undefined {
+    const { source, destination, ports } = this.#plain;
+    const latest = this.#latestTuple;
+    if (ports === latest.ports && source === latest.source && destination === latest.destination) {
+      if (this.#latest && this.#latest.index >= 0) return this.#latest;
+    }
+    const { destinationPort, sourcePort } = this.#segment;
+    setTuple(this.#tuple, 4, destinationPort, sourcePort, bytes, offset + 16, bytes, offset + 12);
+    this.#latest = this.#stack.connections.find(this.#tuple);
+    latest.source = source;
+    latest.destination = destination;
+    latest.ports = ports;
+    return this.#latest;
   }
 
   #take(

@@ -20,7 +20,8 @@ export function nextSegment(c: Connection, bytes: Uint8Array, offset: number, no
   const { acks, sack } = c.receiver;
   // A report of loss must not wait behind data, which has no room for it.
   if (c.ackDue && acks.immediate && sack !== undefined && c.sackPermitted) return sendAck(c, bytes, offset, now);
-  if (c.row.sends) {
+  // What is settled has nothing to send, and so much to look at before it is seen.
+  if (c.row.sends && !c.sender.settled) {
     const length = sendData(c, bytes, offset, now);
     if (length > 0) return length;
   }
@@ -29,6 +30,11 @@ export function nextSegment(c: Connection, bytes: Uint8Array, offset: number, no
   c.probeDue = false;
   // A number the peer has seen makes it answer (RFC 9293 §3.8.4).
   return writeAck(c, bytes, offset, seqDiff(c.sender.una, 1), now);
+}
+
+/** Seen at a glance after a segment was sent: nothing follows it. False if that would take a closer look. */
+export function hasNoMore(c: Connection): boolean {
+  return c.sender.settled && c.row.synchronized && !c.ackDue && !c.probeDue && !c.tooBigDue;
 }
 
 function sendSyn(c: Connection, bytes: Uint8Array, offset: number, now: Instant): number {

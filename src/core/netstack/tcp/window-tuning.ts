@@ -19,12 +19,13 @@ export class WindowTuning {
   arrivedLastRound = 0;
   /** The window that the last two round trips ask for, the larger of the two; 0 if none has ended. */
   wanted = 0;
+  /** The echo that was measured last. Each counts once: the first segment with it is the tightest. */
+  sampledEcho = 0;
   #wantedLastRound = 0;
   #roundStart: Instant;
   #arrived = 0;
   #consumed = 0;
   #consumedLastRound = 0;
-  #sampledEcho = 0;
   #windowEdge = 0;
   #windowStart: Instant | undefined;
 
@@ -45,10 +46,9 @@ export class WindowTuning {
     return this.#consumed === 0 && elapsedMs(this.#roundStart, now) > idleMs;
   }
 
-  /** Data carried an echo of our clock of `echoAgeMs` ago. Each echo counts once: the first segment with it is the tightest. */
+  /** Data carried an echo of our clock of `echoAgeMs` ago, another than `sampledEcho`. */
   measureEcho(echo: number, echoAgeMs: number): void {
-    if (echo === this.#sampledEcho) return;
-    this.#sampledEcho = echo;
+    this.sampledEcho = echo;
     // The clock ticks in milliseconds: 0 means less than one.
     this.#sample(Math.max(1, echoAgeMs));
   }

@@ -259,6 +259,17 @@ describe('TIME-WAIT (RFC 9293 §3.6.1)', () => {
   });
 });
 
+describe('a connection that is gone', () => {
+  it('is not found for the segments behind the last, though nothing came in between (RFC 9293 §3.10.7.1)', () => {
+    const script = established();
+    script.inject(20, { flags: 'A', seq: 1, ack: 1, length: 10, ts: [1020, 20] });
+    script.inject(30, { flags: 'R', seq: 11 });
+    script.take();
+    script.inject(40, { flags: 'A', seq: 11, ack: 1, length: 10, ts: [1040, 20] });
+    script.expect(40, { flags: 'R', seq: 1 });
+  });
+});
+
 describe('reset of the whole stack', () => {
   it('ends every connection with the code given and sends nothing, and listeners live on', () => {
     const script = listening();
