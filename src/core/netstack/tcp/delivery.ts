@@ -14,6 +14,8 @@ const PIECE_SIZE = 64 * 1024;
 const RESERVE_MAX = 32 * 1024;
 /** Pieces that are watched for chunks to come back. */
 const WATCHED = 8;
+/** Chunks of a piece whose views are kept. */
+const VIEWS = 64;
 
 class Piece {
   readonly bytes: Uint8Array;
@@ -23,10 +25,38 @@ class Piece {
   used = 0;
   /** Chunks that a reader has, and regions that are being filled. */
   users = 0;
+  /** Of the chunks in their order, this time or the last: cut to the same measure again, they need no new view. */
+  readonly #views: Uint8Array[] = [];
+  #cut = 0;
+  #returned = 0;
 
   constructor(size: number) {
     this.bytes = new Uint8Array(size);
     this.memory = this.bytes.buffer;
+  }
+
+  /** A chunk, filled and for a reader. */
+  chunk(start: number, end: number): Uint8Array {
+    const place = this.#cut++;
+    const kept = this.#views[place];
+    if (kept !== undefined && kept.byteOffset === start && kept.length === end - start) return kept;
+    const view = this.bytes.subarray(start, end);
+    if (place < VIEWS) this.#views[place] = view;
+    return view;
+  }
+
+  /** True if `chunk` is the next to come back of those cut, in their order: `memory` takes longer to ask for. */
+  returns(chunk: Uint8Array): boolean {
+    if (this.#returned >= this.#cut || this.#views[this.#returned] !== chunk) return false;
+    this.#returned++;
+    return true;
+  }
+
+  /** Nobody uses it: it is carved anew. */
+  restart(): void {
+    this.used = 0;
+    this.#cut = 0;
+    this.#returned = 0;
   }
 }
 
@@ -41,19 +71,22 @@ export class Slab {
     if (this.piece.used + length <= this.piece.bytes.length) return;
     const free = this.#watched.find((piece) => piece.users === 0 && piece.bytes.length >= length);
     this.piece = free ?? this.#make(Math.max(PIECE_SIZE, length));
-    this.piece.used = 0;
+    this.piece.restart();
   }
 
   /** A reader is done with a chunk that was handed over, and keeps no view of it. */
   reclaim(chunk: Uint8Array): void {
-    const { buffer } = chunk;
-    const piece = buffer === this.piece.memory ? this.piece : this.#watched.find(({ memory }) => memory === buffer);
+    const piece = this.piece.returns(chunk) ? this.piece : this.#holder(chunk.buffer);
     if (piece) this.leave(piece);
   }
 
   /** One user less. The last one leaves all of it. */
   leave(piece: Piece): void {
-    if (--piece.users === 0) piece.used = 0;
+    if (--piece.users === 0) piece.restart();
+  }
+
+  #holder(memory: ArrayBufferLike): Piece | undefined {
+    return this.piece.memory === memory ? this.piece : this.#watched.find((piece) => piece.memory === memory);
   }
 
   #make(size: number): Piece {
@@ -145,7 +178,7 @@ export class Delivery {
     if (!piece) return;
     this.#piece = undefined;
     if (piece === this.#slab.piece && this.#end === piece.used) piece.used = this.#at;
-    if (this.#at > this.#start) this.#chunks.push(piece.bytes.subarray(this.#start, this.#at));
+    if (this.#at > this.#start) this.#chunks.push(piece.chunk(this.#start, this.#at));
     else this.#slab.leave(piece);
   }
 }
