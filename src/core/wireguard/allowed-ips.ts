@@ -26,7 +26,7 @@ export class AllowedIps<Owner> {
 
   /** The owner of the longest prefix that contains the IPv4 address at `offset`. */
   findV4(bytes: Uint8Array, offset: number): Owner | undefined {
-    return this.#v4.find(bytes, offset);
+    return this.#v4.findV4(bytes, offset);
   }
 
   /** As `findV4`, for IPv6. An IPv4-mapped address is an IPv6 address like any other. */
@@ -54,6 +54,9 @@ class PrefixTable<Owner> {
   readonly #words: number;
   /** Longest prefix first. */
   readonly #levels: Level<Owner>[] = [];
+  /** The IPv4 address found last, as a word, and its owner, as long as no network changes: packets come in runs. */
+  #latest = 0;
+  #latestOwner: Owner | undefined;
 
   constructor(words: number) {
     this.#words = words;
@@ -65,15 +68,27 @@ class PrefixTable<Owner> {
     const before = level.owners.get(key);
     level.owners.set(key, owner);
     level.sorted = undefined;
+    this.#latestOwner = undefined;
     return before;
   }
 
   removeOwner(owner: Owner): void {
+    this.#latestOwner = undefined;
     for (let i = this.#levels.length - 1; i >= 0; i--) {
       const level = this.#levels[i]!;
       for (const [key, held] of level.owners) if (held === owner && level.owners.delete(key)) level.sorted = undefined;
       if (level.owners.size === 0) this.#levels.splice(i, 1);
     }
+  }
+
+  /** As `find`, in a table of IPv4. */
+  findV4(bytes: Uint8Array, offset: number): Owner | undefined {
+    const address =
+      (bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!;
+    if (address === this.#latest && this.#latestOwner !== undefined) return this.#latestOwner;
+    this.#latest = address;
+    this.#latestOwner = this.find(bytes, offset);
+    return this.#latestOwner;
   }
 
   find(bytes: Uint8Array, offset: number): Owner | undefined {

@@ -53,8 +53,10 @@ export class Transport {
     now: Instant,
     sink: PacketSink,
   ): void {
-    const keypair = this.#open(bytes, offset, length, now);
-    if (keypair) this.#count(this.#accept(keypair, bytes, offset, length, source, now, sink));
+    const keypair = this.#keypairOf(bytes, offset, now);
+    if (!keypair || !this.#open(keypair, bytes, offset, length) || !this.#takesCounter(keypair, bytes, offset)) return;
+    this.#authenticated(keypair, length, source, now);
+    this.#count(this.#deliver(keypair, bytes, offset, length, now, sink));
   }
 
   /**
@@ -65,12 +67,24 @@ export class Transport {
     const { slab, offsets, lengths, endpoints, count } = burst;
     const opened = this.#opened;
     let end = first;
-    for (; end < count && messageType(slab, offsets[end]!, lengths[end]!) === MESSAGE_TRANSPORT; end++)
-      opened[end] = this.#open(slab, offsets[end]!, lengths[end]!, now);
+    let keypair: Keypair | undefined;
+    for (; end < count && messageType(slab, offsets[end]!, lengths[end]!) === MESSAGE_TRANSPORT; end++) {
+      const offset = offsets[end]!;
+      if (!keypair || !isFor(keypair, slab, offset)) keypair = this.#keypairOf(slab, offset, now);
+      opened[end] = keypair && this.#open(keypair, slab, offset, lengths[end]!) ? keypair : undefined;
+    }
+    let before: Keypair | undefined;
+    let source: Endpoint | undefined;
     for (let i = first; i < end; i++) {
       const keypair = opened[i];
       opened[i] = undefined;
-      if (keypair) this.#count(this.#accept(keypair, slab, offsets[i]!, lengths[i]!, endpoints[i], now, sink));
+      if (!keypair || !this.#takesCounter(keypair, slab, offsets[i]!)) continue;
+      // What one message says of the session, those behind it would only repeat.
+      if (keypair === before && endpoints[i] === source) keypair.peer.rxBytes += lengths[i]!;
+      else this.#authenticated(keypair, lengths[i]!, endpoints[i], now);
+      before = keypair;
+      source = endpoints[i];
+      this.#count(this.#deliver(keypair, slab, offsets[i]!, lengths[i]!, now, sink));
     }
     return end;
   }
@@ -119,39 +133,37 @@ export class Transport {
     else this.sendKeepalive(peer, now);
   }
 
-  /** The key that opens the message in place; undefined, and counted, if there is none. */
-  #open(bytes: Uint8Array, offset: number, length: number, now: Instant): Keypair | undefined {
+  /** The key that the message at `offset` names; undefined, and counted, if it may not be used. */
+  #keypairOf(bytes: Uint8Array, offset: number, now: Instant): Keypair | undefined {
     const keypair = this.#context.indices.find(u32le(bytes, offset + TRANSPORT.receiver));
     if (keypair?.kind !== 'keypair') return this.#count('unknown-index');
-    if (keypair.expired(now)) return this.#count('session-expired');
-    const low = u32le(bytes, offset + TRANSPORT.counterLow);
-    const high = u32le(bytes, offset + TRANSPORT.counterHigh);
-    if (atMessageLimit(low, high)) return this.#count('counter-limit');
-    const sealed = length - TRANSPORT_HEADER_LENGTH;
-    if (!keypair.receive.open(bytes, offset + TRANSPORT.ciphertext, sealed, low, high)) return this.#count('bad-tag');
-    return keypair;
+    return keypair.expired(now) ? this.#count('session-expired') : keypair;
   }
 
-  /** Takes a message that `keypair` has opened. Returns why it was dropped, if it was. */
-  #accept(
-    keypair: Keypair,
-    bytes: Uint8Array,
-    offset: number,
-    length: number,
-    source: Endpoint | undefined,
-    now: Instant,
-    sink: PacketSink,
-  ): WireGuardDrop | undefined {
-    // A message before it in its run may have ended the session.
-    if (keypair.wiped) return 'unknown-index';
+  /** Decrypts in place. False, and counted, if the message is not the peer's. */
+  #open(keypair: Keypair, bytes: Uint8Array, offset: number, length: number): boolean {
     const low = u32le(bytes, offset + TRANSPORT.counterLow);
     const high = u32le(bytes, offset + TRANSPORT.counterHigh);
-    if (!keypair.window.accept(low, high)) return 'replayed';
-    this.#authenticated(keypair, length, source, now);
-    const size = length - TRANSPORT_MIN_LENGTH;
-    if (size === 0) return undefined;
-    keypair.peer.timers.dataReceived(now);
-    return this.#deliver(keypair.peer, bytes, offset + TRANSPORT.ciphertext, size, now, sink);
+    if (atMessageLimit(low, high)) {
+      this.#count('counter-limit');
+      return false;
+    }
+    const start = offset + TRANSPORT.ciphertext;
+    if (keypair.receive.open(bytes, start, length - TRANSPORT_HEADER_LENGTH, low, high)) return true;
+    this.#count('bad-tag');
+    return false;
+  }
+
+  /** Whether an authentic message is the first with its counter, of a session that is still there. Counted if not. */
+  #takesCounter(keypair: Keypair, bytes: Uint8Array, offset: number): boolean {
+    // A message before it in its run may have ended the session.
+    if (keypair.wiped) this.#count('unknown-index');
+    else if (
+      keypair.window.accept(u32le(bytes, offset + TRANSPORT.counterLow), u32le(bytes, offset + TRANSPORT.counterHigh))
+    )
+      return true;
+    else this.#count('replayed');
+    return false;
   }
 
   #count(reason: WireGuardDrop | undefined): undefined {
@@ -174,16 +186,20 @@ export class Transport {
     }
   }
 
+  /** Hands the content of a message to the sink. Returns why not, if so. */
   #deliver(
-    peer: Peer,
+    { peer }: Keypair,
     bytes: Uint8Array,
-    start: number,
-    size: number,
+    offset: number,
+    messageLength: number,
     now: Instant,
     sink: PacketSink,
   ): WireGuardDrop | undefined {
+    if (messageLength === TRANSPORT_MIN_LENGTH) return undefined;
+    peer.timers.dataReceived(now);
     const { routes } = this.#context;
-    const length = innerLength(bytes, start, size);
+    const start = offset + TRANSPORT.ciphertext;
+    const length = innerLength(bytes, start, messageLength - TRANSPORT_MIN_LENGTH);
     if (length === 0) return 'bad-inner-packet';
     const version = bytes[start]! >>> 4;
     const owner = version === 4 ? routes.findV4(bytes, start + IPV4.source) : routes.findV6(bytes, start + IPV6.source);
@@ -242,6 +258,11 @@ export class Transport {
     const padded = (length + PADDING_MULTIPLE - 1) & -PADDING_MULTIPLE;
     return Math.min(padded, Math.max(length, this.#context.mtu));
   }
+}
+
+/** Whether the message at `offset` names the index of this key. */
+function isFor({ localIndex }: Keypair, bytes: Uint8Array, offset: number): boolean {
+  return u32le(bytes, offset + TRANSPORT.receiver) === localIndex >>> 0;
 }
 
 const EMPTY_PACKET = new Uint8Array(0);

@@ -29,6 +29,19 @@ describe('allowed IPs', () => {
     expect(find(allowed, '::1')).toBeUndefined();
   });
 
+  it('H7: follow every change, for an address too that was just looked up (W§2)', () => {
+    const allowed = table({ '0.0.0.0/0': 'all' });
+    expect(find(allowed, '10.1.1.1')).toBe('all');
+    allowed.insert(net('10.0.0.0/8'), 'ten');
+    expect(find(allowed, '10.1.1.1')).toBe('ten');
+    allowed.insert(net('10.0.0.0/8'), 'other');
+    expect(find(allowed, '10.1.1.1')).toBe('other');
+    allowed.removeOwner('other');
+    expect(find(allowed, '10.1.1.1')).toBe('all');
+    allowed.removeOwner('all');
+    expect(find(allowed, '10.1.1.1')).toBeUndefined();
+  });
+
   it('H7: read the address where it stands in a packet, IPv4 and IPv6 (W§2)', () => {
     const allowed = table({ '192.0.2.0/24': 'four', '2001:db8::/32': 'six', '::/0': 'rest' });
     expect(allowed.findV4(Uint8Array.of(9, 9, 9, ...ip('192.0.2.200').bytes, 9), 3)).toBe('four');
