@@ -149,6 +149,11 @@ export class Guard {
     return this.#findings;
   }
 
+  /** No reason stands and no initiation is unanswered: what comes and goes by the link then changes nothing here. */
+  get unconcerned(): boolean {
+    return this.#unansweredSince === undefined && this.#policy.killswitch.reasons.length === 0;
+  }
+
   /** What must survive a restart. */
   get memory(): GuardMemory {
     return this.#memory;

@@ -92,6 +92,7 @@ export class Gate {
 
   /** True if the stack shall have the command now; otherwise it waits here, or is dropped. */
   admits(command: SocketCommand, now: Instant): boolean {
+    if (this.#flow === 'open' && this.#waiting.size === 0 && this.#probes.size === 0) return true;
     const asker = askerOf(command);
     const waiting = this.#waiting.get(asker);
     if (waiting) {
@@ -131,6 +132,7 @@ export class Gate {
   }
 
   nextTimeout(): Instant | undefined {
+    if (this.#waiting.size === 0) return undefined;
     let next: Instant | undefined;
     for (const { until } of this.#waiting.values()) next = earliest(next, until);
     return next;

@@ -50,6 +50,8 @@ export class TunnelMachine {
   #exitHandshakeAt: Instant | undefined;
   /** What `#tellGuard` has carried out. */
   #toldPolicy: Policy | undefined;
+  /** When the parts that traffic does not touch are due, of which none has changed since it was asked. */
+  #standingDeadline: Instant | undefined | 'unknown' = 'unknown';
   readonly #datagrams = new Queue<Extract<DeviceOutput, { readonly kind: 'datagram' }>>(TRANSMIT_QUEUE_LIMIT);
   readonly #events = new Queue<TunnelEvent>(EVENT_QUEUE_LIMIT);
   readonly #lease: PortLease | undefined;
@@ -153,6 +155,7 @@ export class TunnelMachine {
     if (!enabled) {
       this.#search.stop();
       for (const peer of this.#peers) this.device.disconnect(peer);
+      this.#standingDeadline = 'unknown';
     }
     if (enabled && this.#exit) this.device.initiate(this.#exit, now);
     if (enabled) this.start(now);
@@ -195,6 +198,7 @@ export class TunnelMachine {
   }
 
   handleTimeout(now: Instant): void {
+    this.#standingDeadline = 'unknown';
     this.device.handleTimeout(now);
     this.host.handleTimeout(now);
     this.#drainDevice(now);
@@ -211,14 +215,10 @@ export class TunnelMachine {
   }
 
   nextTimeout(): Instant | undefined {
-    const link = earliest(this.device.nextTimeout(), this.guard.nextTimeout());
-    const sockets = earliest(
-      earliest(this.host.nextTimeout(), this.#gate.nextTimeout()),
-      this.#outerPath.nextTimeout(),
-    );
-    const search = earliest(this.#search.nextTimeout(), this.#clients.nextTimeout());
-    const exit = earliest(this.#lease?.nextTimeout(), this.prober?.nextTimeout());
-    return earliest(earliest(link, sockets), earliest(search, exit));
+    if (this.#standingDeadline === 'unknown') this.#standingDeadline = this.#nextStanding();
+    const sockets = earliest(this.host.nextTimeout(), this.#gate.nextTimeout());
+    const traffic = earliest(earliest(this.device.nextTimeout(), sockets), this.#outerPath.nextTimeout());
+    return earliest(traffic, this.#standingDeadline);
   }
 
   /** Fills `out` with datagrams to send until it is full or none is left. True if more remain. */
@@ -271,6 +271,13 @@ export class TunnelMachine {
     this.#settleLease(now);
   }
 
+  /** They change with the guard's word, or with what is settled here; whatever does either forgets `#standingDeadline`. */
+  #nextStanding(): Instant | undefined {
+    const link = earliest(this.guard.nextTimeout(), this.#search.nextTimeout());
+    const exit = earliest(this.#lease?.nextTimeout(), this.prober?.nextTimeout());
+    return earliest(earliest(link, exit), this.#clients.nextTimeout());
+  }
+
   /** The next packet that may leave; 0 if there is none. */
   #nextPacket(buffer: Uint8Array, offset: number, now: Instant): number {
     const { flow } = this.#gate;
@@ -282,14 +289,18 @@ export class TunnelMachine {
     return length;
   }
 
-  /** As `#followLink`, behind every burst: traffic on a session that is well changes nothing but what `handleLink` notes. */
+  /** As `#followLink`, behind every burst: traffic on a session that is well is nothing to the guard. */
   #followTraffic(now: Instant): void {
     const exit = this.#exit;
-    if (exit && exit.lastHandshakeAt === this.#exitHandshakeAt && exit.initiationUnansweredSince === undefined) {
-      this.guard.handleLink(exit, now);
-      const { policy } = this.guard;
-      if (policy === this.#toldPolicy && policy.killswitch.reasons.length === 0) return;
-    }
+    const { guard } = this;
+    if (
+      exit &&
+      exit.lastHandshakeAt === this.#exitHandshakeAt &&
+      exit.initiationUnansweredSince === undefined &&
+      guard.policy === this.#toldPolicy &&
+      guard.unconcerned
+    )
+      return;
     this.#followLink(now);
   }
 
@@ -317,6 +328,7 @@ export class TunnelMachine {
 
   /** What was open must not outlive a leak or a person's word: to the other side it comes from elsewhere, or is gone. */
   #tellGuard(now: Instant): void {
+    this.#standingDeadline = 'unknown';
     this.#toldPolicy = this.guard.policy;
     const { flow } = this.#toldPolicy;
     const before = this.#gate.flow;
@@ -412,6 +424,7 @@ export class TunnelMachine {
 
   #settleLease(now: Instant): void {
     if (!this.#leaseSocket) return;
+    this.#standingDeadline = 'unknown';
     this.#orderClients(now);
     this.#settleProber(now);
   }
@@ -430,6 +443,7 @@ export class TunnelMachine {
   #settleProber(now: Instant): void {
     const { prober } = this;
     if (!prober) return;
+    this.#standingDeadline = 'unknown';
     prober.handleGuard(this.#lease?.awaited ?? false, now);
     for (let output = prober.nextOutput(); output; output = prober.nextOutput()) {
       const { kind } = output;
@@ -447,6 +461,7 @@ export class TunnelMachine {
 
   #drainDevice(now: Instant): void {
     for (let output = this.device.nextOutput(); output; output = this.device.nextOutput()) {
+      this.#standingDeadline = 'unknown';
       if (output.kind === 'handshake') this.#lease?.handleHandshake(now);
       if (output.kind === 'endpoint-changed') this.#outerPath.handleMove();
       if (output.kind === 'handshake-failed') this.#handleFailure(output, now);
