@@ -41,7 +41,7 @@ function predicted(c: Connection, segment: TcpSegment, bytes: Uint8Array, now: I
   const acked = seqDiff(segment.acknowledgement, sender.una);
   if (acked < 0 || acked > seqDiff(sender.next, sender.una)) return false;
   noteTimestamp(c, segment, now);
-  c.keepAlive.heard(now);
+  c.keepAlive?.heard(now);
   if (acked > 0 || length === 0) takeAck(c, segment, now);
   else if (segment.window << sender.scale !== sender.window) sender.updateWindow(segment);
   if (length === 0) return true;
@@ -101,7 +101,7 @@ function arrivesSynchronized(c: Connection, segment: TcpSegment, bytes: Uint8Arr
     c.challenge(now);
     return 'tcp-ack-invalid';
   }
-  c.keepAlive.heard(now);
+  c.keepAlive?.heard(now);
   if (seqGe(segment.acknowledgement, c.sender.una)) takeAck(c, segment, now);
   if (segment.payloadLength === 0 && (flags & FIN) === 0) return undefined;
   if (c.row.receives) return takeData(c, segment, bytes, now);

@@ -39,42 +39,49 @@ export interface ConnectionIdentity {
 }
 
 export class Connection implements Timed {
-  timerIndex = -1;
-  timerAt = 0;
+  // First what every packet asks for, so that it lies together in the processor's caches.
+
   /** Place in the stack's table, -1 once it is gone. */
   index = -1;
   /** In the queue of those that may have something to send; in the list of those touched in this burst. */
   queued = false;
   touched = false;
+  readonly receiver: Receiver;
+  readonly sender: Sender;
+  state: State;
+  row: StateRow;
+  /** In force only if both SYNs had the option. */
+  timestamps = true;
+  sackPermitted = true;
+  /** TS.Recent, Last.ACK.sent (RFC 7323 §4.3). */
+  timestampRecent = 0;
+  lastAckSent = 0;
+  /** How its packets look once it is established, if they are plain. */
+  plain: PlainHeaders | undefined;
+  readonly stack: Stack;
+  readonly socket: number;
+  /** Due to be sent: an acknowledgement, a SYN (or SYN and ACK), a keepalive probe. */
+  ackDue = false;
+  synDue = true;
+  probeDue = false;
+  /** The tunnel carries less than our SYN has promised, and the peer is to be told (too-big.ts). */
+  tooBigDue = false;
+  keepAlive: KeepAlive | undefined;
+  timerIndex = -1;
+  timerAt = 0;
 
   readonly identity: ConnectionIdentity;
-  readonly socket: number;
   readonly local: Uint8Array;
   readonly remote: Uint8Array;
   readonly localPort: number;
   readonly remotePort: number;
   readonly family: 4 | 6;
-  readonly stack: Stack;
-  readonly sender: Sender;
-  readonly receiver: Receiver;
-  readonly keepAlive: KeepAlive;
-  state: State;
-  row: StateRow;
   /** Why it ended, if not by both FINs. */
   error: SocketErrorCode | undefined;
   /** The embedder has been told of it. */
   announced = false;
-
-  /** How its packets look once it is established, if they are plain. */
-  plain: PlainHeaders | undefined;
-
-  /** In force only if both SYNs had the option. */
-  timestamps = true;
-  sackPermitted = true;
-  /** TS.Recent and when it was set, Last.ACK.sent (RFC 7323 §4.3). */
-  timestampRecent = 0;
+  /** When TS.Recent was set. */
   timestampRecentAt: Instant;
-  lastAckSent = 0;
   /** The MSS of our SYN; its window scale, -1 to leave the option out. */
   readonly ourMss: number;
   offeredScale: number;
@@ -83,12 +90,6 @@ export class Connection implements Timed {
   /** Only while segments are smaller than they might be. */
   trial: SizeTrial | undefined;
 
-  /** Due to be sent: a SYN (or SYN and ACK), an acknowledgement, a keepalive probe. */
-  synDue = true;
-  ackDue = false;
-  probeDue = false;
-  /** The tunnel carries less than our SYN has promised, and the peer is to be told (too-big.ts). */
-  tooBigDue = false;
   synRetries = 0;
   synSentAt: Instant;
   /** Retransmission timeouts since the peer last answered, and how long they took together. */
@@ -115,7 +116,6 @@ export class Connection implements Timed {
     this.offeredScale = windowScaleFor(settings.receiveWindowMax);
     this.sender = new Sender(settings, memory);
     this.receiver = new Receiver(settings, memory, slab, now);
-    this.keepAlive = new KeepAlive(now);
     this.state = state;
     this.row = STATES[state];
     this.timestampRecentAt = this.synSentAt = now;
@@ -177,8 +177,8 @@ export class Connection implements Timed {
   }
 
   setKeepAlive(idleMs: number, now: Instant): void {
-    this.keepAlive.set(idleMs);
-    if (this.row.synchronized) this.keepAlive.start(now);
+    this.keepAlive = idleMs > 0 ? new KeepAlive(idleMs, now) : undefined;
+    if (this.row.synchronized) this.keepAlive?.start(now);
     this.stack.touch(this);
   }
 
@@ -211,7 +211,7 @@ export class Connection implements Timed {
     if (this.family === 4 && this.timestamps)
       this.plain = new PlainHeaders(this.local, this.remote, this.localPort, this.remotePort);
     this.advance(event);
-    this.keepAlive.start(now);
+    this.keepAlive?.start(now);
     if (this.#shutdownQueued) this.#queueFin();
   }
 

@@ -2,6 +2,7 @@
 
 import { type Instant, instant } from '../../base/instant.ts';
 import type { Connection } from './connection.ts';
+import type { KeepAlive } from './keepalive.ts';
 import { mtuOfPayload } from './segment-size.ts';
 import { NEVER } from './timers.ts';
 
@@ -12,9 +13,10 @@ const SAFE_MTUS = [1280, 1200];
 
 /** The moment before which nothing happens unless a segment or a command comes. */
 export function deadlineOf(c: Connection): Instant {
-  const receiving = Math.min(c.receiver.acks.deadline, c.keepAlive.at);
+  const { deadline } = c.receiver.acks;
+  const receiving = c.keepAlive === undefined ? deadline : instant(Math.min(deadline, c.keepAlive.at));
   // Nearly always so on a download, and each deadline is memory of its own to be fetched.
-  if (c.sender.settled) return instant(receiving);
+  if (c.sender.settled) return receiving;
   const { recovery, persistAt, pacer } = c.sender;
   return instant(Math.min(receiving, recovery.timeoutAt, recovery.probe.at, recovery.reorderAt, persistAt, pacer.at));
 }
@@ -32,7 +34,7 @@ export function handleDeadlines(c: Connection, now: Instant): void {
   if (recovery.timeoutAt <= now) onRetransmissionTimeout(c, now);
   else if (recovery.probe.at <= now) recovery.onProbeTimeout(now);
   if (sender.persistAt <= now) sender.onPersistTimeout();
-  if (keepAlive.at <= now) onKeepAlive(c, now);
+  if (keepAlive !== undefined && keepAlive.at <= now) onKeepAlive(c, keepAlive, now);
 }
 
 function onRetransmissionTimeout(c: Connection, now: Instant): void {
@@ -78,9 +80,9 @@ function onSynTimeout(c: Connection): void {
   c.synDue = true;
 }
 
-function onKeepAlive(c: Connection, now: Instant): void {
+function onKeepAlive(c: Connection, keepAlive: KeepAlive, now: Instant): void {
   const { keepAliveIntervalMs, keepAliveProbes } = c.stack.settings;
-  const verdict = c.keepAlive.onTimeout(keepAliveIntervalMs, keepAliveProbes, now);
+  const verdict = keepAlive.onTimeout(keepAliveIntervalMs, keepAliveProbes, now);
   if (verdict === 'dead') c.fail('ETIMEDOUT');
   // With data outstanding the retransmission timer asks already.
   else if (verdict === 'probe' && c.sender.recovery.queue.count === 0) c.probeDue = true;

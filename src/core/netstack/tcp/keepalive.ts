@@ -1,33 +1,28 @@
-/** Keepalive (RFC 9293 §3.8.4): probes after an idle time, and an end if none is answered. Off unless asked for. */
+/** Keepalive (RFC 9293 §3.8.4): probes after an idle time, and an end if none is answered. A connection has one only if asked for. */
 
 import { type Instant, instant } from '../../base/instant.ts';
 import { NEVER } from './timers.ts';
 
 export class KeepAlive {
   at: Instant = NEVER;
-  #idleMs = 0;
+  readonly #idleMs: number;
   #probes = 0;
   #lastHeard: Instant;
 
-  constructor(now: Instant) {
-    this.#lastHeard = now;
-  }
-
-  /** 0 switches it off. In force from the next `start`. */
-  set(idleMs: number): void {
+  constructor(idleMs: number, now: Instant) {
     this.#idleMs = idleMs;
+    this.#lastHeard = now;
   }
 
   /** Begins to watch a connection that is established. */
   start(now: Instant): void {
     this.#lastHeard = now;
     this.#probes = 0;
-    this.at = this.#idleMs > 0 ? instant(now + this.#idleMs) : NEVER;
+    this.at = instant(now + this.#idleMs);
   }
 
   /** The peer gave a sign of life. */
   heard(now: Instant): void {
-    if (this.#idleMs === 0) return;
     this.#lastHeard = now;
     this.#probes = 0;
   }

@@ -104,6 +104,7 @@ export class Listeners {
   }
 
   endBurst(): void {
+    if (this.#bySocket.size === 0) return;
     for (const listener of this.#bySocket.values()) listener.endBurst();
   }
 }

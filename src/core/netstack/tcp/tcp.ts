@@ -163,7 +163,11 @@ export class Tcp {
     if (reply) return writeReply(reply, bytes, offset);
     for (let c = output.current; c; c = output.current) {
       const length = nextSegment(c, bytes, offset, now);
-      if (length > 0 && !hasNoMore(c)) output.used();
+      if (length > 0 && hasNoMore(c)) {
+        output.drop();
+        return length;
+      }
+      if (length > 0) output.used();
       else output.drop();
       if (c.index >= 0) timers.arm(c, deadlineOf(c));
       if (length > 0) return length;

@@ -32,7 +32,7 @@ export function nextSegment(c: Connection, bytes: Uint8Array, offset: number, no
   return writeAck(c, bytes, offset, seqDiff(c.sender.una, 1), now);
 }
 
-/** Seen at a glance after a segment was sent: nothing follows it. False if that would take a closer look. */
+/** Seen at a glance after a segment was sent: nothing follows it, and no timer was started. False if that takes a closer look. */
 export function hasNoMore(c: Connection): boolean {
   return c.sender.settled && c.row.synchronized && !c.ackDue && !c.probeDue && !c.tooBigDue;
 }
