@@ -1,7 +1,7 @@
 /** How much memory all connections of a tunnel may take together: a share of what the machine, or the container, has. */
 
 import { totalmem } from 'node:os';
-import type { TcpSettings } from '../core/netstack/tcp/settings.ts';
+import { DEFAULT_TCP_SETTINGS, type TcpSettings } from '../core/netstack/tcp/settings.ts';
 
 const MIB = 1024 * 1024;
 /** For each direction. Both together are an eighth, since the application has the same bytes once more on their way to the disk. */
@@ -18,8 +18,12 @@ export function availableMemory(): number {
   return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }
 
-/** Receive windows and what is held out of order, and send buffers, in bytes. */
-export function tcpBudgets(available: number): Pick<TcpSettings, 'receiveBudget' | 'sendBudget'> {
+/** Receive windows and what is held out of order, and send buffers, in bytes; and the first credit to write, of which 256 fit in. */
+export function tcpBudgets(available: number): Pick<TcpSettings, 'receiveBudget' | 'sendBudget' | 'sendBufferStart'> {
   const budget = Math.max(LEAST, Math.min(MOST, Math.floor(available * SHARE)));
-  return { receiveBudget: budget, sendBudget: budget };
+  return {
+    receiveBudget: budget,
+    sendBudget: budget,
+    sendBufferStart: Math.min(DEFAULT_TCP_SETTINGS.sendBufferStart, Math.floor(budget / 256)),
+  };
 }

@@ -8,12 +8,16 @@ afterEach(() => vi.restoreAllMocks());
 
 describe('the memory of all connections together', () => {
   it.each([
-    ['a router with 64 MiB', 64, 16],
-    ['a container with 512 MiB', 512, 32],
-    ['a machine with 2 GiB', 2048, 128],
-    ['a machine with 64 GiB', 65_536, 256],
-  ])('on %s is a sixteenth for each direction, from 16 to 256 MiB', (_, available, budget) => {
-    expect(tcpBudgets(available * MIB)).toEqual({ receiveBudget: budget * MIB, sendBudget: budget * MIB });
+    ['a router with 64 MiB', 64, 16, 64],
+    ['a container with 512 MiB', 512, 32, 128],
+    ['a machine with 2 GiB', 2048, 128, 256],
+    ['a machine with 64 GiB', 65_536, 256, 256],
+  ])('on %s is a sixteenth for each direction, from 16 to 256 MiB', (_, available, budget, firstCreditKib) => {
+    expect(tcpBudgets(available * MIB)).toEqual({
+      receiveBudget: budget * MIB,
+      sendBudget: budget * MIB,
+      sendBufferStart: firstCreditKib * 1024,
+    });
   });
 
   it.each([

@@ -288,6 +288,7 @@ export class Connection implements Timed {
     const { host, settings } = this.stack;
     const { receiver, sender, socket } = this;
     if (receiver.delivery.pending) receiver.delivery.flush(host, socket);
+    if (sender.starved) this.stack.shareCredit(now);
     if (sender.creditOwed > 0 && this.row.sends) {
       host.emit({ kind: 'tcp-write-credit', socket, bytes: sender.creditOwed });
       sender.creditOwed = 0;

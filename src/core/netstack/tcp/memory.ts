@@ -6,7 +6,7 @@
 export const PAGE_SIZE: number = 16 * 1024;
 
 /** Credit that a connection gets though the budget is spent: one without any could not live. */
-const LEAST_CREDIT = 16 * 1024;
+export const LEAST_CREDIT: number = 16 * 1024;
 
 /** Free send pages kept for reuse. */
 const FREE_PAGES = 256;
@@ -16,6 +16,8 @@ export class MemoryBudget {
   readonly sendLimit: number;
   /** The most that one receive window may grow to while the budget does not do for all. */
   windowShare: number = Number.POSITIVE_INFINITY;
+  /** The same for a send buffer: what it has beyond that is not granted again. */
+  sendShare: number = Number.POSITIVE_INFINITY;
   /** Sum of the receive windows granted. */
   windows = 0;
   /** Bytes of pages that hold data out of order. */
@@ -36,7 +38,7 @@ export class MemoryBudget {
 
   /** The first credit of a connection: `wanted`, or less if the budget is spent. */
   openSendBuffer(wanted: number): number {
-    const granted = this.growSendBuffer(wanted);
+    const granted = this.growSendBuffer(Math.min(wanted, this.sendShare));
     if (granted >= LEAST_CREDIT) return granted;
     this.sendBuffers += LEAST_CREDIT - granted;
     return LEAST_CREDIT;

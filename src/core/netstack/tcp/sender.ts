@@ -45,6 +45,8 @@ export class Sender {
   finAcknowledged = false;
   /** Bytes the embedder may write that it has not been told of. */
   creditOwed = 0;
+  /** The credit should have grown further, but the budget is spent. */
+  starved = false;
   /** When a window that is closed, or too small, is probed (RFC 9293 §3.8.6.1). */
   persistAt: Instant = NEVER;
   readonly buffer: SendBuffer;
@@ -89,8 +91,14 @@ export class Sender {
     return this.una === this.end && !this.finQueued;
   }
 
-  get initialCredit(): number {
+  /** Bytes that the embedder may write and the peer need not have acknowledged. */
+  get creditLimit(): number {
     return this.#creditLimit;
+  }
+
+  /** The credit that this connection has use for: twice the congestion window, one in flight and one ready to follow it. */
+  get demand(): number {
+    return Math.min(this.#settings.sendBufferMax, Math.floor(2 * this.recovery.congestion.window));
   }
 
   /** False if the embedder had no credit for it. */
@@ -242,16 +250,21 @@ export class Sender {
     if (this.finSent && acknowledgement === this.next) this.finAcknowledged = true;
     const bytes = Math.min(this.buffer.length, this.finAcknowledged ? advanced - 1 : advanced);
     this.buffer.release(bytes);
-    this.creditOwed += bytes;
+    const returned = Math.max(0, Math.min(bytes, this.#creditLimit - this.#memory.sendShare));
+    this.#creditLimit -= returned;
+    this.#memory.sendBuffers -= returned;
+    this.creditOwed += bytes - returned;
   }
 
-  /** The buffer follows twice the congestion window: one window in flight, one ready to follow it. */
   #growCredit(): void {
-    const wanted = Math.min(this.#settings.sendBufferMax, 2 * this.recovery.congestion.window);
-    if (wanted <= this.#creditLimit) return;
-    const grown = this.#memory.growSendBuffer(Math.floor(wanted - this.#creditLimit));
-    this.#creditLimit += grown;
-    this.creditOwed += grown;
+    const { demand } = this;
+    const target = Math.min(demand, this.#memory.sendShare);
+    if (target > this.#creditLimit) {
+      const grown = this.#memory.growSendBuffer(target - this.#creditLimit);
+      this.#creditLimit += grown;
+      this.creditOwed += grown;
+    }
+    this.starved = this.#creditLimit < demand;
   }
 
   #restartAfterIdle(now: Instant): void {

@@ -9,6 +9,7 @@ import { ACK, RST, type TcpSegment } from '../../wire/tcp.ts';
 import type { TcpDrop } from '../drops.ts';
 import type { Connection } from './connection.ts';
 import { Connections } from './connections.ts';
+import { CreditSharing } from './credit-sharing.ts';
 import { deadlineOf } from './deadlines.ts';
 import { Slab } from './delivery.ts';
 import type { TcpHost } from './host.ts';
@@ -35,7 +36,8 @@ export class Stack {
   readonly output: OutputQueue = new OutputQueue();
   readonly replies: Replies = new Replies();
   readonly sequences: SequenceSource;
-  readonly #sharing: WindowSharing;
+  readonly #windowSharing: WindowSharing;
+  readonly #creditSharing: CreditSharing;
   /** The first `#touchedCount` count: cutting an array short costs more than settling a connection. */
   readonly #touched: (Connection | undefined)[] = [];
   #touchedCount = 0;
@@ -44,7 +46,8 @@ export class Stack {
     this.host = host;
     this.settings = settings;
     this.memory = new MemoryBudget(settings.receiveBudget, settings.sendBudget);
-    this.#sharing = new WindowSharing(this.memory);
+    this.#windowSharing = new WindowSharing(this.memory);
+    this.#creditSharing = new CreditSharing(this.memory);
     this.sequences = new SequenceSource(host.random);
     this.connections = new Connections(randomU32(host.random));
     this.timeWait = new TimeWaitTable(settings.timeWaitLimit, settings.timeWaitMs, randomU32(host.random), (hold) =>
@@ -70,13 +73,18 @@ export class Stack {
 
   /** A window could not grow: those of idle connections shrink, and those above a fair share. */
   shareWindows(now: Instant): void {
-    this.#sharing.share(this.connections.values(), now);
+    this.#windowSharing.share(this.connections.values(), now);
+  }
+
+  /** A send buffer could not grow: those above a fair share are to shrink. */
+  shareCredit(now: Instant): void {
+    this.#creditSharing.share(this.connections.values(), now);
   }
 
   /** Tells the embedder that the connection is established. */
   announce(connection: Connection): void {
     const { socket, localAddress: local, remoteAddress: remote, sender, identity } = connection;
-    const writeCredit = sender.initialCredit;
+    const writeCredit = sender.creditLimit;
     connection.announced = true;
     if (identity.listener)
       this.host.emit({ kind: 'tcp-accepted', listener: identity.listener.socket, socket, local, remote, writeCredit });
