@@ -16,6 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => sandbox.close());
 afterEach(async () => {
+  vi.unstubAllEnvs();
   for (const tunnel of open.splice(0)) await tunnel.close();
 });
 
@@ -57,6 +58,7 @@ describe('Tunnel.open', () => {
   });
 
   it('has the packets of its UDP ports in the AEAD’s own memory, and gives that back', async () => {
+    vi.stubEnv('SLUICE_CRYPTO', 'wasm');
     const crypto = loadWasm();
     const allocate = vi.spyOn(crypto, 'allocate');
     const release = vi.spyOn(crypto, 'release');

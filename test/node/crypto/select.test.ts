@@ -80,6 +80,7 @@ describe('crypto self-test', () => {
 
 describe('crypto selection', () => {
   it('takes the first in order of speed: wasm, node, noble', async () => {
+    vi.stubEnv('SLUICE_CRYPTO', '');
     const fake = { ...nobleCrypto, name: 'wasm' };
     const loaders = { wasm: () => fake, node: () => nodeCrypto, noble: () => nobleCrypto };
     expect(await selectFrom(loaders, {})).toBe(fake);

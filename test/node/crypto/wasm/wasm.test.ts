@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TAG_LENGTH } from '../../../../src/core/base/crypto.ts';
 import { nobleCrypto } from '../../../../src/node/crypto/noble.ts';
 import { instantiate } from '../../../../src/node/crypto/wasm/instance.ts';
@@ -130,7 +130,12 @@ describe('the AEAD on WebAssembly', () => {
 });
 
 describe('without WebAssembly SIMD', () => {
+  beforeEach(() => {
+    vi.stubEnv('SLUICE_CRYPTO', '');
+  });
+
   afterEach(() => {
+    vi.unstubAllEnvs();
     vi.unstubAllGlobals();
     vi.resetModules();
   });
