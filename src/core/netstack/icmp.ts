@@ -121,6 +121,10 @@ export class Icmp {
     if (!this.#outgoing.push(packet)) this.#host.count('icmp-transmit-queue-full');
   }
 
+  get hasPackets(): boolean {
+    return this.#outgoing.length > 0;
+  }
+
   /** Writes the next packet at `offset` and returns its length; 0 if none waits. */
   nextPacket(buffer: Uint8Array, offset: number): number {
     const packet = this.#outgoing.shift();

@@ -129,6 +129,7 @@ export class Netstack {
   /** Writes the next packet at `offset`, where the caller has room for the MTU, and returns its length; 0 if there is none now. */
   nextPacket(buffer: Uint8Array, offset: number, now: Instant): number {
     this.#now = now;
+    if (!this.#udp.hasPackets && !this.#icmp.hasPackets) return this.#tcp.nextPacket(buffer, offset, now);
     for (let side = 0; side < 2; side++) {
       this.#tcpTurn = !this.#tcpTurn;
       const length = this.#tcpTurn ? this.#tcp.nextPacket(buffer, offset, now) : this.#nextDatagram(buffer, offset);

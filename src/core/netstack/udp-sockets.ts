@@ -120,10 +120,13 @@ export class UdpSockets {
     return this.#socketAt(local.bytes, 0, local.family, port) !== undefined;
   }
 
+  get hasPackets(): boolean {
+    return this.#outgoing.count > 0;
+  }
+
   /** Copies the next datagram's IP packet to `offset` and returns its length; 0 if none waits. */
   nextPacket(buffer: Uint8Array, offset: number): number {
     const outgoing = this.#outgoing;
-    if (outgoing.count === 0) return 0;
     while (outgoing.nextLength > this.#host.mtu) {
       // The MTU has shrunk since.
       this.#host.count('udp-too-large');
