@@ -102,7 +102,9 @@ export class Netstack {
 
   handleCommand(command: NetstackCommand, now: Instant): void {
     this.#now = now;
-    if (command.kind === 'udp-send') this.#udp.send(command);
+    // First what follows every burst.
+    if (command.kind === 'tcp-credit' || command.kind === 'tcp-write') this.#tcp.handleCommand(command, now);
+    else if (command.kind === 'udp-send') this.#udp.send(command);
     else if (command.kind === 'udp-bind') this.#udp.bind(command);
     else if (command.kind === 'close' && this.#udp.has(command.socket)) this.#udp.close(command.socket);
     else if (command.kind === 'tcp-connect') this.#connect(command, now);

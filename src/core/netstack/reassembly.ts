@@ -70,6 +70,7 @@ export class Reassembly {
   }
 
   nextTimeout(): Instant | undefined {
+    if (this.#partials.size === 0) return undefined;
     for (const partial of this.#partials.values()) return partial.expiresAt;
     return undefined;
   }

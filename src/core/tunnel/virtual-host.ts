@@ -263,5 +263,5 @@ function socketOf(exchange: ExchangeId): SocketId {
 }
 
 function isReserved(event: SocketEvent): event is SocketEvent & { readonly socket: SocketId } {
-  return 'socket' in event && event.socket > RESERVED_FROM;
+  return event.kind !== 'resolved' && event.socket > RESERVED_FROM;
 }

@@ -98,7 +98,8 @@ export class Transport {
       drops.count('no-route');
       return 'dropped';
     }
-    if (TRANSPORT_MIN_LENGTH + this.#padded(length) > out.slotSize) {
+    const padded = this.#padded(length);
+    if (TRANSPORT_MIN_LENGTH + padded > out.slotSize) {
       drops.count('oversized-packet');
       return 'dropped';
     }
@@ -108,7 +109,7 @@ export class Transport {
       this.#handshakes.initiate(peer, now);
       return 'staged';
     }
-    out.push(this.#seal(keypair, out.slab, start, length, now), peer.endpoint);
+    out.push(this.#seal(keypair, out.slab, start, length, padded, now), peer.endpoint);
     return 'sent';
   }
 
@@ -228,17 +229,17 @@ export class Transport {
   #sendAlone(peer: Peer, packet: Uint8Array, now: Instant): boolean {
     const keypair = peer.keypairs.current;
     if (!keypair?.canSend(now) || !peer.endpoint) return false;
-    const bytes = new Uint8Array(TRANSPORT_MIN_LENGTH + this.#padded(packet.length));
+    const padded = this.#padded(packet.length);
+    const bytes = new Uint8Array(TRANSPORT_MIN_LENGTH + padded);
     bytes.set(packet, TRANSPORT_HEADER_LENGTH);
-    this.#seal(keypair, bytes, 0, packet.length, now);
+    this.#seal(keypair, bytes, 0, packet.length, padded, now);
     this.#context.outputs.push({ kind: 'datagram', to: peer.endpoint, bytes });
     return true;
   }
 
   /** Makes a transport message of the packet at `start` + 16, in place, and returns its length. The key can send. */
-  #seal(keypair: Keypair, bytes: Uint8Array, start: number, length: number, now: Instant): number {
+  #seal(keypair: Keypair, bytes: Uint8Array, start: number, length: number, padded: number, now: Instant): number {
     const { peer, sendLow, sendHigh } = keypair;
-    const padded = this.#padded(length);
     const packet = start + TRANSPORT_HEADER_LENGTH;
     for (let i = packet + length; i < packet + padded; i++) bytes[i] = 0;
     keypair.advance();

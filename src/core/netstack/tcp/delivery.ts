@@ -133,17 +133,14 @@ export class Delivery {
 
   /** Emits everything since the last time, in order. Called at the end of a burst. */
   flush(host: TcpHost, socket: number): void {
-    this.#closeChunk();
+    const last = this.#cutChunk();
     this.#lastBurstBytes = this.#burstBytes;
     this.#burstBytes = 0;
-    if (this.#chunks.length === 1) {
-      const bytes = this.#chunks.pop()!;
-      host.emit({ kind: 'tcp-data', socket, bytes });
-      return;
+    if (this.#chunks.length > 0) {
+      for (const bytes of this.#chunks) host.emit({ kind: 'tcp-data', socket, bytes });
+      this.#chunks = [];
     }
-    const chunks = this.#chunks;
-    this.#chunks = [];
-    for (const bytes of chunks) host.emit({ kind: 'tcp-data', socket, bytes });
+    if (last) host.emit({ kind: 'tcp-data', socket, bytes: last });
   }
 
   /** Forgets what was not emitted: after an abort nothing may be delivered. */
@@ -174,11 +171,18 @@ export class Delivery {
   }
 
   #closeChunk(): void {
+    const chunk = this.#cutChunk();
+    if (chunk) this.#chunks.push(chunk);
+  }
+
+  /** The chunk being filled, which then is none any more. Undefined if there is nothing in it. */
+  #cutChunk(): Uint8Array | undefined {
     const piece = this.#piece;
-    if (!piece) return;
+    if (!piece) return undefined;
     this.#piece = undefined;
     if (piece === this.#slab.piece && this.#end === piece.used) piece.used = this.#at;
-    if (this.#at > this.#start) this.#chunks.push(piece.chunk(this.#start, this.#at));
-    else this.#slab.leave(piece);
+    if (this.#at > this.#start) return piece.chunk(this.#start, this.#at);
+    this.#slab.leave(piece);
+    return undefined;
   }
 }

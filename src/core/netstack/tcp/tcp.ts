@@ -69,7 +69,8 @@ export class Tcp {
    */
   handleCommand(command: SocketCommand, now: Instant): void {
     const stack = this.#stack;
-    if (command.kind === 'tcp-connect') connect(stack, command, now);
+    if (command.kind === 'tcp-credit' || command.kind === 'tcp-write') this.#handleConnectionCommand(command, now);
+    else if (command.kind === 'tcp-connect') connect(stack, command, now);
     else if (command.kind === 'tcp-listen') listen(stack, command);
     else if (command.kind === 'close') closeListener(stack, command.socket);
     else if ('socket' in command) this.#handleConnectionCommand(command, now);
@@ -198,8 +199,8 @@ export class Tcp {
   #handleConnectionCommand(command: SocketCommand & { readonly socket: number }, now: Instant): void {
     const connection = this.#stack.connections.get(command.socket);
     if (!connection) return;
-    if (command.kind === 'tcp-write') connection.write(command.bytes);
-    else if (command.kind === 'tcp-credit') connection.credit(command.bytes, now);
+    if (command.kind === 'tcp-credit') connection.credit(command.bytes, now);
+    else if (command.kind === 'tcp-write') connection.write(command.bytes);
     else if (command.kind === 'tcp-shutdown') connection.shutdown();
     else if (command.kind === 'tcp-abort') connection.abort();
     else if (command.kind === 'tcp-options') {
