@@ -81,7 +81,6 @@ export class Script implements TcpHost {
   readonly remote: IpAddress;
   readonly drops: Map<string, number> = new Map();
   readonly events: SocketEvent[] = [];
-  mtu: number;
   now: number;
   /** Initial sequence numbers: ours is learned from our SYN. */
   ourInitial = 0;
@@ -101,6 +100,7 @@ export class Script implements TcpHost {
   readonly sent: SentSegment[] = [];
   readonly #buffer: Uint8Array = new Uint8Array(2048);
   readonly #family: 4 | 6;
+  #mtu: number;
 
   constructor(options: ScriptOptions = {}) {
     this.#family = options.family ?? 4;
@@ -108,12 +108,19 @@ export class Script implements TcpHost {
     this.ports = new PortAllocator(this.random);
     this.local = ip(this.#family === 4 ? '10.2.0.2' : 'fd00::2');
     this.remote = ip(this.#family === 4 ? '198.51.100.7' : '2001:db8::7');
-    this.mtu = options.mtu ?? 1420;
+    this.#mtu = options.mtu ?? 1420;
     this.now = options.start ?? 0;
     this.tcp = new Tcp(this, options.settings ?? {}, instant(this.now));
   }
 
   // TcpHost.
+  get mtu(): number {
+    return this.#mtu;
+  }
+  set mtu(mtu: number) {
+    this.#mtu = mtu;
+    this.tcp.handleMtu();
+  }
   emit(event: SocketEvent): void {
     this.events.push(event);
   }

@@ -91,6 +91,7 @@ export class Host implements TcpHost {
   }
   lowerMtu(_remote: IpAddress, mtu: number): void {
     this.mtu = mtu;
+    this.tcp.handleMtu();
   }
   suspectBlackHole(): void {}
   nextSocket(): number {

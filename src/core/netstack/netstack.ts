@@ -190,6 +190,7 @@ export class Netstack {
   /** The tunnel's MTU changed. Open connections follow with their next segment. */
   setMtu(mtu: number): void {
     this.#pathMtu.setTunnelMtu(mtu);
+    this.#tcp.handleMtu();
   }
 
   /** Whether a connection's large segments got no answer since the last call. */

@@ -47,7 +47,7 @@ export interface TcpMemoryUse {
 export class Tcp {
   readonly #host: TcpHost;
   readonly #stack: Stack;
-  #mtu: number;
+  #mtuChanged = false;
   /** Rewritten by every segment. */
   readonly #segment: TcpSegment = new TcpSegment();
   readonly #tuple: Int32Array = new Int32Array(TUPLE_WORDS);
@@ -59,7 +59,6 @@ export class Tcp {
   /** Throws RangeError for settings no connection could live with. */
   constructor(host: TcpHost, options: Partial<TcpSettings>, _now: Instant) {
     this.#host = host;
-    this.#mtu = host.mtu;
     this.#stack = new Stack(host, tcpSettings(options));
   }
 
@@ -141,6 +140,11 @@ export class Tcp {
     this.#stack.slab.reclaim(bytes);
   }
 
+  /** `TcpHost.mtu` is another. Open connections follow with their next segment. */
+  handleMtu(): void {
+    this.#mtuChanged = true;
+  }
+
   handleTimeout(now: Instant): void {
     const stack = this.#stack;
     stack.timeWait.expire(now);
@@ -159,7 +163,7 @@ export class Tcp {
   /** Writes the next segment as a whole IP packet at `offset`, where the MTU has room, and returns its length; 0 if there is none. */
   nextPacket(bytes: Uint8Array, offset: number, now: Instant): number {
     const { output, replies, timers } = this.#stack;
-    if (this.#host.mtu !== this.#mtu) this.#followMtu(now);
+    if (this.#mtuChanged) this.#followMtu(now);
     const reply = replies.shift();
     if (reply) return writeReply(reply, bytes, offset);
     for (let c = output.current; c; c = output.current) {
@@ -251,7 +255,7 @@ export class Tcp {
   }
 
   #followMtu(now: Instant): void {
-    this.#mtu = this.#host.mtu;
+    this.#mtuChanged = false;
     for (const connection of this.#stack.connections.values()) connection.followTunnel();
     this.#stack.settle(now);
   }
