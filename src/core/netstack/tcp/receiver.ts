@@ -18,14 +18,21 @@ import { WindowTuning } from './window-tuning.ts';
 export type Accepted = 'in-order' | 'out-of-order' | 'duplicate' | 'refused' | 'nothing';
 
 export class Receiver {
+  // First what every packet asks for, so that it lies together in the processor's caches.
+
   /** RCV.NXT. */
   next = 0;
   /** Right edge of the window that was promised: next + RCV.WND. */
   edge = 0;
-  /** Bytes that may be handed over and not credited: what the window is made of. */
-  limit: number;
+  readonly delivery: Delivery;
+  readonly acks: AckPolicy = new AckPolicy();
+  readonly tuning: WindowTuning;
+  reassembly: Reassembly | undefined;
+  #finKnown = false;
   /** Bytes handed over, or about to be, and not credited yet. */
   uncredited = 0;
+  /** Bytes that may be handed over and not credited: what the window is made of. */
+  limit: number;
   /** Shift of the windows we announce; 0 if the peer does not scale. */
   scale = 0;
   /** The largest payload we asked for. */
@@ -34,14 +41,9 @@ export class Receiver {
   starved = false;
   /** The peer's FIN has been reached: `next` is behind it. */
   finished = false;
-  readonly delivery: Delivery;
-  readonly acks: AckPolicy = new AckPolicy();
-  readonly tuning: WindowTuning;
-  reassembly: Reassembly | undefined;
   sack: SackReport | undefined;
   #limitMax: number;
   #finSequence = 0;
-  #finKnown = false;
   readonly #memory: MemoryBudget;
   readonly #settings: TcpSettings;
 

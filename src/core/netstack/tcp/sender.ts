@@ -22,31 +22,35 @@ import { NEVER } from './timers.ts';
 export const NOTHING = -1;
 
 export class Sender {
-  /** ISS. */
-  initial = 0;
+  // First what every packet asks for, so that it lies together in the processor's caches.
+
   /** SND.UNA. */
   una = 0;
   /** SND.NXT. */
   next = 0;
   /** Sequence number behind the last byte written. */
   end = 0;
-  /** SND.WND, unscaled, and the largest there was. */
+  /** SND.WND, unscaled. */
   window = 0;
+  /** Shift of the windows the peer announces. */
+  scale = 0;
+  finQueued = false;
+  /** Bytes the embedder may write that it has not been told of. */
+  creditOwed = 0;
+  /** The credit should have grown further, but the budget is spent. */
+  starved = false;
+
+  /** ISS. */
+  initial = 0;
+  /** The largest SND.WND there was. */
   maxWindow = 0;
   /** Largest payload of a segment. */
   mss = 536;
   /** Payload of the next segment alone, to try whether it arrives; 0 but then. */
   trialSize = 0;
-  /** Shift of the windows the peer announces. */
-  scale = 0;
   noDelay = true;
-  finQueued = false;
   finSent = false;
   finAcknowledged = false;
-  /** Bytes the embedder may write that it has not been told of. */
-  creditOwed = 0;
-  /** The credit should have grown further, but the budget is spent. */
-  starved = false;
   /** When a window that is closed, or too small, is probed (RFC 9293 §3.8.6.1). */
   persistAt: Instant = NEVER;
   readonly buffer: SendBuffer;

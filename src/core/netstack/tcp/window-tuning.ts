@@ -13,18 +13,18 @@ const SPARE_SEGMENTS = 16;
 const MAX_STEP = 4;
 
 export class WindowTuning {
+  /** The echo that was measured last. Each counts once: the first segment with it is the tightest. */
+  sampledEcho = 0;
+  #arrived = 0;
+  #consumed = 0;
   /** Estimate in milliseconds; 0 until something was measured. */
   rttMs = 0;
+  #roundStart: Instant;
   /** Bytes that arrived in order during the last whole round trip: how much the sender has in flight. */
   arrivedLastRound = 0;
   /** The window that the last two round trips ask for, the larger of the two; 0 if none has ended. */
   wanted = 0;
-  /** The echo that was measured last. Each counts once: the first segment with it is the tightest. */
-  sampledEcho = 0;
   #wantedLastRound = 0;
-  #roundStart: Instant;
-  #arrived = 0;
-  #consumed = 0;
   #consumedLastRound = 0;
   #windowEdge = 0;
   #windowStart: Instant | undefined;
