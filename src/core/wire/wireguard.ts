@@ -36,8 +36,12 @@ export const MAC_LENGTH = 16;
 
 /** The type of the message in `length` bytes at `offset`, or `MESSAGE_UNKNOWN` if its type or its length is not one of ours. */
 export function messageType(bytes: Uint8Array, offset: number, length: number): number {
+  return length < TRANSPORT_MIN_LENGTH ? MESSAGE_UNKNOWN : messageTypeOf(u32le(bytes, offset), length);
+}
+
+/** The same, of a message whose first word is `type`. */
+export function messageTypeOf(type: number, length: number): number {
   if (length < TRANSPORT_MIN_LENGTH) return MESSAGE_UNKNOWN;
-  const type = u32le(bytes, offset);
   switch (type) {
     case MESSAGE_TRANSPORT:
       return type;

@@ -12,11 +12,12 @@ import { TAG_LENGTH } from '../base/crypto.ts';
 import type { Instant } from '../base/instant.ts';
 import {
   MESSAGE_TRANSPORT,
-  messageType,
+  messageTypeOf,
   TRANSPORT,
   TRANSPORT_MIN_LENGTH,
   writeTransportHeader,
 } from '../wire/wireguard.ts';
+import { wordLe, wordView } from '../wire/word-view.ts';
 import { PADDING_MULTIPLE } from './constants.ts';
 import { type DeviceContext, learnEndpoint } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
@@ -26,6 +27,13 @@ import type { Peer } from './peer.ts';
 
 const IPV4 = { headerLength: 20, totalLength: 2, source: 12, destination: 16 } as const;
 const IPV6 = { headerLength: 40, payloadLength: 4, source: 8, destination: 24 } as const;
+
+/** The fields of a transport message as words: in a burst it stands where words begin. */
+const WORD = {
+  receiver: TRANSPORT.receiver / 4,
+  counterLow: TRANSPORT.counterLow / 4,
+  counterHigh: TRANSPORT.counterHigh / 4,
+} as const;
 
 /** Where decrypted packets go, synchronously. */
 export interface PacketSink {
@@ -53,8 +61,11 @@ export class Transport {
     now: Instant,
     sink: PacketSink,
   ): void {
-    const keypair = this.#keypairOf(bytes, offset, now);
-    if (!keypair || !this.#open(keypair, bytes, offset, length) || !this.#takesCounter(keypair, bytes, offset)) return;
+    const keypair = this.#keypairOf(u32le(bytes, offset + TRANSPORT.receiver), now);
+    const low = u32le(bytes, offset + TRANSPORT.counterLow);
+    const high = u32le(bytes, offset + TRANSPORT.counterHigh);
+    if (!keypair || !this.#open(keypair, bytes, offset, length, low, high)) return;
+    if (!this.#takesCounter(keypair, low, high)) return;
     this.#authenticated(keypair, length, source, now);
     this.#count(this.#deliver(keypair, bytes, offset, length, now, sink));
   }
@@ -65,20 +76,30 @@ export class Transport {
    */
   receiveRun(burst: Burst, first: number, now: Instant, sink: PacketSink): number {
     const { slab, offsets, lengths, endpoints, count } = burst;
+    const { words, base } = wordView(slab);
     const opened = this.#opened;
     let end = first;
     let keypair: Keypair | undefined;
-    for (; end < count && messageType(slab, offsets[end]!, lengths[end]!) === MESSAGE_TRANSPORT; end++) {
+    for (; end < count; end++) {
       const offset = offsets[end]!;
-      if (!keypair || !isFor(keypair, slab, offset)) keypair = this.#keypairOf(slab, offset, now);
-      opened[end] = keypair && this.#open(keypair, slab, offset, lengths[end]!) ? keypair : undefined;
+      const length = lengths[end]!;
+      const at = (base + offset) >>> 2;
+      if (messageTypeOf(wordLe(words[at]!), length) !== MESSAGE_TRANSPORT) break;
+      const receiver = wordLe(words[at + WORD.receiver]!);
+      if (!keypair || (keypair.localIndex | 0) !== receiver) keypair = this.#keypairOf(receiver, now);
+      const low = wordLe(words[at + WORD.counterLow]!) >>> 0;
+      const high = wordLe(words[at + WORD.counterHigh]!) >>> 0;
+      opened[end] = keypair && this.#open(keypair, slab, offset, length, low, high) ? keypair : undefined;
     }
     let before: Keypair | undefined;
     let source: Endpoint | undefined;
     for (let i = first; i < end; i++) {
       const keypair = opened[i];
       opened[i] = undefined;
-      if (!keypair || !this.#takesCounter(keypair, slab, offsets[i]!)) continue;
+      const at = (base + offsets[i]!) >>> 2;
+      const low = wordLe(words[at + WORD.counterLow]!) >>> 0;
+      const high = wordLe(words[at + WORD.counterHigh]!) >>> 0;
+      if (!keypair || !this.#takesCounter(keypair, low, high)) continue;
       // What one message says of the session, those behind it would only repeat.
       if (keypair === before && endpoints[i] === source) keypair.peer.rxBytes += lengths[i]!;
       else this.#authenticated(keypair, lengths[i]!, endpoints[i], now);
@@ -134,35 +155,29 @@ export class Transport {
     else this.sendKeepalive(peer, now);
   }
 
-  /** The key that the message at `offset` names; undefined, and counted, if it may not be used. */
-  #keypairOf(bytes: Uint8Array, offset: number, now: Instant): Keypair | undefined {
-    const keypair = this.#context.indices.find(u32le(bytes, offset + TRANSPORT.receiver));
+  /** The key under this index; undefined, and counted, if it may not be used. */
+  #keypairOf(index: number, now: Instant): Keypair | undefined {
+    const keypair = this.#context.indices.find(index);
     if (keypair?.kind !== 'keypair') return this.#count('unknown-index');
     return keypair.expired(now) ? this.#count('session-expired') : keypair;
   }
 
   /** Decrypts in place. False, and counted, if the message is not the peer's. */
-  #open(keypair: Keypair, bytes: Uint8Array, offset: number, length: number): boolean {
-    const low = u32le(bytes, offset + TRANSPORT.counterLow);
-    const high = u32le(bytes, offset + TRANSPORT.counterHigh);
+  #open({ receive }: Keypair, bytes: Uint8Array, offset: number, length: number, low: number, high: number): boolean {
     if (atMessageLimit(low, high)) {
       this.#count('counter-limit');
       return false;
     }
-    const start = offset + TRANSPORT.ciphertext;
-    if (keypair.receive.open(bytes, start, length - TRANSPORT_HEADER_LENGTH, low, high)) return true;
+    if (receive.open(bytes, offset + TRANSPORT.ciphertext, length - TRANSPORT_HEADER_LENGTH, low, high)) return true;
     this.#count('bad-tag');
     return false;
   }
 
   /** Whether an authentic message is the first with its counter, of a session that is still there. Counted if not. */
-  #takesCounter(keypair: Keypair, bytes: Uint8Array, offset: number): boolean {
+  #takesCounter(keypair: Keypair, low: number, high: number): boolean {
     // A message before it in its run may have ended the session.
     if (keypair.wiped) this.#count('unknown-index');
-    else if (
-      keypair.window.accept(u32le(bytes, offset + TRANSPORT.counterLow), u32le(bytes, offset + TRANSPORT.counterHigh))
-    )
-      return true;
+    else if (keypair.window.accept(low, high)) return true;
     else this.#count('replayed');
     return false;
   }
@@ -259,11 +274,6 @@ export class Transport {
     const padded = (length + PADDING_MULTIPLE - 1) & -PADDING_MULTIPLE;
     return Math.min(padded, Math.max(length, this.#context.mtu));
   }
-}
-
-/** Whether the message at `offset` names the index of this key. */
-function isFor({ localIndex }: Keypair, bytes: Uint8Array, offset: number): boolean {
-  return u32le(bytes, offset + TRANSPORT.receiver) === localIndex >>> 0;
 }
 
 const EMPTY_PACKET = new Uint8Array(0);
