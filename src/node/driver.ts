@@ -26,7 +26,10 @@ export interface DriverOptions {
   readonly onTurn: () => void;
 }
 
-/** Bursts sent before the event loop gets its turn, so that a long upload cannot keep the socket from being read. */
+/**
+ * Full bursts sent in one turn of the event loop, so that a long upload keeps nothing else waiting: neither by what there is to send, nor
+ * by an application that writes again, in the same turn, as soon as it may.
+ */
 const BURSTS_PER_TURN = 4;
 /** A timer this late means that the loop was blocked: datagrams that wait may be the very ones whose absence it would punish. */
 const LATE_MS = 10;
@@ -42,6 +45,8 @@ export class Driver {
   #timerAt: Instant | undefined;
   #pumpScheduled = false;
   #turning = false;
+  /** Full bursts in this turn of the event loop. */
+  #bursts = 0;
   #stopped = false;
 
   constructor({ machine, clock, onTurn }: DriverOptions) {
@@ -128,8 +133,8 @@ export class Driver {
   #send(now: Instant): void {
     const port = this.#port;
     if (!port) return;
-    for (let bursts = 0; !port.congested; bursts++) {
-      if (bursts === BURSTS_PER_TURN) {
+    while (!port.congested) {
+      if (this.#bursts === BURSTS_PER_TURN) {
         if (this.#pumpScheduled) return;
         this.#pumpScheduled = true;
         setImmediate(this.#pump);
@@ -138,8 +143,13 @@ export class Driver {
       const more = this.#machine.transmit(port.transmit, now);
       port.flush();
       if (!more) return;
+      if (this.#bursts++ === 0) setImmediate(this.#endLoopTurn);
     }
   }
+
+  readonly #endLoopTurn = (): void => {
+    this.#bursts = 0;
+  };
 
   /** A timer that is too early is left alone and re-armed when it fires: deadlines move back with nearly every burst. */
   #arm(now: Instant): void {

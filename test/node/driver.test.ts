@@ -112,11 +112,29 @@ describe('driver', () => {
 
   it('yields to the event loop after four bursts of output', async () => {
     const { machine, port, driver } = setup();
+    await Promise.resolve();
     machine.queued = 4 * 4 + 1;
     driver.handleBurst(new Burst(4, 64));
     expect(port.flushed).toEqual([4, 4, 4, 4]);
     await immediate();
     expect(port.flushed).toEqual([4, 4, 4, 4, 1]);
+  });
+
+  it('yields as well to an application that writes again as soon as it may', async () => {
+    const { machine, port, driver } = setup();
+    let written = 0;
+    const write = (): void => {
+      machine.queued += 8;
+      if (++written < 20) queueMicrotask(() => driver.mutate(write));
+    };
+    driver.mutate(write);
+    let turns = 0;
+    for (let before = 0; written < 20 || machine.queued > 0; before = port.flushed.length, turns++) {
+      await immediate();
+      expect(port.flushed.length - before).toBeLessThanOrEqual(4 + 1);
+    }
+    expect(turns).toBeGreaterThanOrEqual(8);
+    expect(port.flushed.reduce((sum, count) => sum + count)).toBe(160);
   });
 
   it('leaves a congested port alone until it has drained', () => {
