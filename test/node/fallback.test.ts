@@ -36,7 +36,7 @@ describe('a fallback configuration', () => {
     });
     const endpoints: string[] = [];
     tunnel.on('endpoint.changed', ({ endpoint }) => endpoints.push(endpoint));
-    const server = tunnel.net.createServer((socket) => socket.end('still here'));
+    const server = tunnel.net.createServer((socket) => socket.on('error', () => {}).end('still here'));
     server.listen(0);
     await once(server, 'listening');
     await tunnel.ready({ signal: AbortSignal.timeout(60_000) });

@@ -44,7 +44,8 @@ async function answering(tunnel: Tunnel, word: string, port = 0): Promise<Return
 
 /** What somebody outside hears on a port of the public address. */
 async function dial(port: number): Promise<string> {
-  const socket = host.net.connect({ host: sandbox.exitAddresses[0]!, port });
+  // The tunnel's end may reset what is not over yet.
+  const socket = host.net.connect({ host: sandbox.exitAddresses[0]!, port }).on('error', () => {});
   let text = '';
   socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
   await once(socket, 'end', { signal: AbortSignal.timeout(5_000) });

@@ -50,7 +50,10 @@ describe('the nat-pmp package at the sandbox’s gateway', () => {
     expect(tcp).toMatchObject({ type: 'tcp', private: 6_881, public: 50_000, ttl: 60 });
     const server = tunnel.net.createServer((socket) => socket.on('error', () => {}).end('hello')).listen(6_881);
     await once(server, 'listening');
-    const socket = sandbox.addHost().net.connect({ host: '203.0.113.10', port: 50_000 });
+    const socket = sandbox
+      .addHost()
+      .net.connect({ host: '203.0.113.10', port: 50_000 })
+      .on('error', () => {});
     const [heard] = (await once(socket, 'data')) as [Buffer];
     expect(heard.toString()).toBe('hello');
     socket.destroy();
