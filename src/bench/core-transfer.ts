@@ -3,7 +3,6 @@
  * datagrams; the client's work on it is timed, burst by burst, and so are the AEAD calls that it consists of, on copies.
  */
 
-import { performance } from 'node:perf_hooks';
 import { ip, prefix } from '../core/base/address.ts';
 import { Burst, TRANSPORT_HEADER_LENGTH } from '../core/base/burst.ts';
 import { type AeadKey, type Crypto, TAG_LENGTH } from '../core/base/crypto.ts';
@@ -38,8 +37,6 @@ const MTU = 1420;
 export const SEGMENT_BYTES: number = MTU - 20 - 20 - 12;
 const SAMPLE_PACKETS = 256;
 const STEP_MS = 0.05;
-/** So often the clock is read to know what reading it takes. */
-const CLOCK_READINGS = 20_000;
 /** Each piece that is timed takes about a tenth of that; one that took longer had lost the processor to somebody else. */
 const INTERRUPTED_NS = 1e6;
 /** Nothing is on the way: a delayed acknowledgement or another timer must come first. */
@@ -151,7 +148,7 @@ export class CoreTransfer implements Disposable {
     this.#client.handleTimeout(now);
     this.#transmit.clear();
     this.#client.machine.transmit(this.#transmit, now);
-    const nanoseconds = elapsedNs(start);
+    const nanoseconds = (performance.now() - start) * 1e6;
     this.#fromClient.append(this.#transmit);
     return nanoseconds;
   }
@@ -181,7 +178,7 @@ export class CoreTransfer implements Disposable {
         const start = performance.now();
         for (let i = 0; i < count; i++)
           handle(offsets[i]! + TRANSPORT_HEADER_LENGTH, lengths[i]! - TRANSPORT_HEADER_LENGTH - TAG_LENGTH, i);
-        return elapsedNs(start);
+        return (performance.now() - start) * 1e6;
       };
       const sealNs = each((offset, length, index) => key.seal(slab, offset, length, index, 0));
       if (train === this.#fromClient) sample.sealNs += sample.timed(sealNs);
@@ -199,23 +196,6 @@ export class CoreTransfer implements Disposable {
     return new Burst(BURST_DATAGRAMS, SLOT_BYTES, memory);
   }
 }
-
-/** Since `start`, without what reading the clock takes: next to the work on a burst of two packets that is not little. */
-function elapsedNs(start: number): number {
-  return (performance.now() - start) * 1e6 - readingNs;
-}
-
-/** What a reading of the clock says of the one before it, once the compiler has seen many. */
-function clockReadingNs(): number {
-  const readings: number[] = [];
-  for (let i = 0; i < CLOCK_READINGS; i++) {
-    const start = performance.now();
-    readings.push((performance.now() - start) * 1e6);
-  }
-  return spreadOf(readings.slice(CLOCK_READINGS / 2)).median;
-}
-
-const readingNs = clockReadingNs();
 
 class Sample {
   packets = 0;
