@@ -39,6 +39,9 @@ class FakeClient extends EventEmitter {
   }
 }
 
+/** For what happens at once, on a machine that may be busy. */
+const PATIENCE = { timeout: 10_000 };
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
@@ -69,14 +72,14 @@ function start(changes: Partial<DownloadOptions> = {}) {
     ...changes,
   });
   result.catch(() => {});
-  const added = vi.waitFor(() => expect(client.added).not.toEqual([]));
+  const added = (): Promise<void> => vi.waitFor(() => expect(client.added).not.toEqual([]), PATIENCE);
   return { client, torrent: client.torrent, notes, events, shown, stopping, result, added };
 }
 
 describe('a download', () => {
   it('ends when every piece is verified, having told name, size and progress', async () => {
     const { client, torrent, added, result, events, shown, notes } = start();
-    await added;
+    await added();
     expect(client.added).toEqual(['magnet:?', { path: join(folder, 'new', 'deep') }]);
     torrent.length = 100;
     torrent.emit('metadata');
@@ -92,19 +95,22 @@ describe('a download', () => {
 
   it('is shown as it goes, also before the metadata', async () => {
     const { added, torrent, shown, stopping } = start();
-    await added;
-    await vi.waitFor(() => expect(shown.length).toBeGreaterThan(0));
+    await added();
+    await vi.waitFor(() => expect(shown.length).toBeGreaterThan(0), PATIENCE);
     expect(shown[0]).toMatchObject({ downloadedBytes: 0, totalBytes: 0 });
     torrent.length = 100;
     torrent.downloaded = 40;
     torrent.numPeers = 2;
-    await vi.waitFor(() => expect(shown.at(-1)).toMatchObject({ downloadedBytes: 40, totalBytes: 100, peers: 2 }));
+    await vi.waitFor(
+      () => expect(shown.at(-1)).toMatchObject({ downloadedBytes: 40, totalBytes: 100, peers: 2 }),
+      PATIENCE,
+    );
     stopping.abort('SIGINT');
   });
 
   it('ends undone, without an error, when it is stopped', async () => {
     const { added, result, stopping } = start();
-    await added;
+    await added();
     stopping.abort('SIGINT');
     expect((await result).done).toBe(false);
   });
@@ -112,7 +118,7 @@ describe('a download', () => {
   it('fails with ERR_TORRENT and the cause when the torrent cannot be used', async () => {
     for (const by of ['client', 'torrent'] as const) {
       const started = start();
-      await started.added;
+      await started.added();
       started[by].emit('error', new Error('Invalid torrent identifier'));
       await expect(started.result).rejects.toMatchObject({
         code: 'ERR_TORRENT',
@@ -123,7 +129,7 @@ describe('a download', () => {
 
   it('fails with ERR_STORAGE when the disk is full', async () => {
     const { added, torrent, result } = start();
-    await added;
+    await added();
     torrent.emit('error', Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }));
     await expect(result).rejects.toMatchObject({ code: 'ERR_STORAGE' });
   });

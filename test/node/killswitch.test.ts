@@ -98,7 +98,7 @@ describe('the killswitch', () => {
     await tunnel.setEnabled(false);
     const socket = tunnel.dgram.createSocket('udp4');
     await new Promise((resolve) => socket.send('x', port, host.address, resolve));
-    await vi.waitFor(() => expect(tunnel.status().tunnel.drops['guard-closed']).toBe(1));
+    await vi.waitFor(() => expect(tunnel.status().tunnel.drops['guard-closed']).toBe(1), { timeout: 10_000 });
     socket.close();
   });
 });

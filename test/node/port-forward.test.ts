@@ -271,6 +271,7 @@ describe('no port', () => {
     sandbox.faults.silent = true;
     const begun = performance.now();
     await tunnel.close();
-    expect(performance.now() - begun).toBeLessThan(1_400);
+    // A second, on a machine that has time; a gateway is asked for two minutes otherwise.
+    expect(performance.now() - begun).toBeLessThan(5_000);
   });
 });

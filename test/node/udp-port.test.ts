@@ -6,6 +6,7 @@ import {
   loopback,
   openPair,
   openTestPort,
+  PATIENCE,
   plainSocket,
   type TestPort,
 } from '../support/udp-port-conformance.ts';
@@ -33,7 +34,7 @@ describe('UDP port on node:dgram', () => {
     const { port: other } = await open({ remote: port.local });
     other.transmit.append(Uint8Array.of(1), undefined);
     other.flush();
-    await vi.waitFor(() => expect(onBurst).toHaveBeenCalled());
+    await vi.waitFor(() => expect(onBurst).toHaveBeenCalled(), PATIENCE);
     expect(onBurst.mock.lastCall![0].slab).toBe(lent[1]);
     expect(released).toEqual([]);
     await port.close();
@@ -69,9 +70,9 @@ describe('UDP port on node:dgram', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(client.onDrain).not.toHaveBeenCalled();
     waiting.mockReturnValue(0);
-    await vi.waitFor(() => expect(client.onDrain).toHaveBeenCalledTimes(1));
+    await vi.waitFor(() => expect(client.onDrain).toHaveBeenCalledTimes(1), PATIENCE);
     expect(client.port.congested).toBe(false);
-    await vi.waitFor(() => expect(server.received).toHaveLength(1));
+    await vi.waitFor(() => expect(server.received).toHaveLength(1), PATIENCE);
   });
 
   it('delivers nothing after close, even what it had read in the same turn', async () => {

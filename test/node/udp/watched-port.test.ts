@@ -6,7 +6,14 @@ import type { Libc } from '../../../src/node/udp/ffi.ts';
 import { watchedPorts } from '../../../src/node/udp/watched-port.ts';
 import type { UdpPort } from '../../../src/node/udp-port.ts';
 import { failing, libc } from '../../support/fast-udp.ts';
-import { describeUdpPort, loopback, openPair, openTestPort, plainSocket } from '../../support/udp-port-conformance.ts';
+import {
+  describeUdpPort,
+  loopback,
+  openPair,
+  openTestPort,
+  PATIENCE,
+  plainSocket,
+} from '../../support/udp-port-conformance.ts';
 
 const EAGAIN = 11;
 
@@ -30,7 +37,7 @@ describe.skipIf(!libc)('UDP port watched by the event loop', () => {
     };
     const { client, server } = await openPair(watchedPorts({ ...libc!, recvmmsg }));
     send(client.port, 100);
-    await vi.waitFor(() => expect(server.received).toHaveLength(100));
+    await vi.waitFor(() => expect(server.received).toHaveLength(100), PATIENCE);
     expect(calls.filter((result) => result > 0)).toEqual([99]);
     expect(server.bursts).toEqual([100]);
     expect(server.received.map(({ bytes }) => Number.parseInt(bytes, 16))).toEqual(
@@ -66,9 +73,9 @@ describe.skipIf(!libc)('UDP port watched by the event loop', () => {
     client.port.flush();
     expect(client.port).toMatchObject({ congested: true, transmit: { count: 1 } });
     client.port.flush();
-    await vi.waitFor(() => expect(client.onDrain).toHaveBeenCalledTimes(1));
+    await vi.waitFor(() => expect(client.onDrain).toHaveBeenCalledTimes(1), PATIENCE);
     expect(client.port).toMatchObject({ congested: false, transmit: { count: 0 } });
-    await vi.waitFor(() => expect(server.received).toHaveLength(1));
+    await vi.waitFor(() => expect(server.received).toHaveLength(1), PATIENCE);
   });
 
   it('sends nothing after close, even what had to wait', async () => {
