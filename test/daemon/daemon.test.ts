@@ -109,6 +109,9 @@ describe('a state folder that goes bad while the daemon runs', () => {
   it('is told with what to do, and traffic flows on', async () => {
     provider.faults.silent = true;
     await start({ env: { SLUICE_PROBE_EXPECTED: '' } });
+    // The engine's thread has written what it keeps there: from now on nobody does until the exit is learnt.
+    const timestamps = expect.arrayContaining([expect.stringMatching(/^timestamp-[0-9a-f]{32}$/)]);
+    await vi.waitFor(async () => expect(await readdir(folder)).toEqual(timestamps), PATIENCE);
     await rm(folder, { recursive: true });
     await writeFile(folder, 'in its place');
     provider.faults.silent = false;
