@@ -119,10 +119,6 @@ class Moving {
         this.#failure = error;
       });
       if (direction === 'upload') this.#pour(stream);
-      else
-        stream.on('data', (data: Buffer) => {
-          this.#read += data.length;
-        });
     }
   }
 
@@ -153,6 +149,11 @@ class Moving {
     const to = { host, port: direction === 'download' ? port : port + 1 };
     for (const deadline = performance.now() + CONNECT_SECONDS * 1000; ; await sleep(20)) {
       const stream = this.#dial(to);
+      // From the first byte on: what waits in buffers until the last of them is connected would be counted as fast.
+      if (direction === 'download')
+        stream.on('data', (data: Buffer) => {
+          this.#read += data.length;
+        });
       try {
         await once(stream, 'connect');
         return stream;
