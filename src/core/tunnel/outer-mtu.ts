@@ -162,11 +162,12 @@ export class OuterMtu {
   }
 
   handleTimeout(now: Instant): void {
-    if (this.#round) {
-      if (now >= this.#round.until) this.#endVolley(this.#round, now);
-    } else if (this.#raiseAt !== undefined && now >= this.#raiseAt) {
-      this.#raise(now);
-    } else if (this.#bulk && now >= after(this.#provenAt, FIRST_CONFIRM_MS)) this.#confirm(now);
+    // A round that ends may leave due what had to wait for it.
+    for (let due = this.nextTimeout(); due !== undefined && due <= now; due = this.nextTimeout()) {
+      if (this.#round) this.#endVolley(this.#round, now);
+      else if (this.#raiseAt === due) this.#raise(now);
+      else this.#confirm(now);
+    }
   }
 
   nextTimeout(): Instant | undefined {

@@ -58,7 +58,10 @@ class Path {
       if (arrival <= timeout) {
         const reply = this.#arrivals.shift()!;
         this.do((outer) => expect(outer.handleReply(reply, this.now) || this.outer.mtu >= reply.length).toBe(true));
-      } else this.do((outer) => outer.handleTimeout(this.now));
+      } else {
+        this.do((outer) => outer.handleTimeout(this.now));
+        expect(this.outer.nextTimeout() ?? Infinity).toBeGreaterThan(this.now);
+      }
     }
     this.now = instant(end);
     return this;
@@ -241,6 +244,16 @@ describe('a path that becomes wider (RFC 8899 §5.1.1, PMTU_RAISE_TIMER)', () =>
     const still = narrow().pass(3600);
     expect(still.mtus).toEqual([1328]);
     expect(still.takeAsked().filter((length) => length === 1420).length).toBeLessThan(3 * 11);
+  });
+
+  it('is tried at the end of a round in which its time came', () => {
+    const path = narrow().pass(23);
+    path.lost = () => true;
+    path.do((outer, now) => outer.handleSuspicion(now)).pass(4.5);
+    expect(path.takeAsked()).toEqual([
+      1328, 1200, 1216, 1280, 1312, 1328, 1360, 1376, 1392, 1408, 1420, 1200, 1420, 1200, 1420, 1328, 1360, 1376, 1392,
+      1408, 1420,
+    ]);
   });
 
   it('is tried sooner when somebody sends more than we take', () => {
