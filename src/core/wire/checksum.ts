@@ -9,6 +9,7 @@
 import { LITTLE_ENDIAN, wordView } from './word-view.ts';
 
 const SHORT = 48;
+
 /** Adds `length` bytes from `offset` to the partial sum `initial`; the result is at most 0xffff. The range must lie inside `bytes`. */
 export function sum(bytes: Uint8Array, offset: number, length: number, initial: number = 0): number {
   return length < SHORT ? sumBytes(bytes, offset, length, initial) : sumWords(bytes, offset, length, initial);

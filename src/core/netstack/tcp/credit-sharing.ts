@@ -3,36 +3,21 @@
  * granted: what a connection has above its share is not granted again when its bytes are acknowledged, so only those that send give back.
  */
 
-import { elapsedMs, type Instant, instant } from '../../base/instant.ts';
 import type { Connection } from './connection.ts';
 import { LEAST_CREDIT, type MemoryBudget } from './memory.ts';
 import { fairShare } from './window-sharing.ts';
 
-const INTERVAL_MS = 1000;
-
-export class CreditSharing {
-  readonly #memory: MemoryBudget;
-  #sharedAt: Instant = instant(Number.NEGATIVE_INFINITY);
-
-  constructor(memory: MemoryBudget) {
-    this.#memory = memory;
+export function shareCredit(memory: MemoryBudget, connections: Iterable<Connection>): void {
+  const demands: number[] = [];
+  let left = memory.sendLimit;
+  let count = 0;
+  for (const { sender } of connections) {
+    sender.starved = false;
+    count++;
+    if (sender.buffer.length > 0) demands.push(sender.demand);
+    else left -= sender.creditLimit;
   }
-
-  /** A send buffer could not grow as it should. */
-  share(connections: Iterable<Connection>, now: Instant): void {
-    if (elapsedMs(this.#sharedAt, now) < INTERVAL_MS) return;
-    this.#sharedAt = now;
-    const demands: number[] = [];
-    let left = this.#memory.sendLimit;
-    let count = 0;
-    for (const { sender } of connections) {
-      sender.starved = false;
-      count++;
-      if (sender.buffer.length > 0) demands.push(sender.demand);
-      else left -= sender.creditLimit;
-    }
-    // Whatever idle ones hold, an equal part of the whole is nobody's to give back.
-    const equal = Math.floor(this.#memory.sendLimit / count);
-    this.#memory.sendShare = Math.max(LEAST_CREDIT, equal, fairShare(demands, left));
-  }
+  // Whatever idle ones hold, an equal part of the whole is nobody's to give back.
+  const equal = Math.floor(memory.sendLimit / count);
+  memory.sendShare = Math.max(LEAST_CREDIT, equal, fairShare(demands, left));
 }

@@ -3,13 +3,13 @@
  * or call, where what was touched is settled.
  */
 
-import type { Instant } from '../../base/instant.ts';
+import { elapsedMs, type Instant, instant } from '../../base/instant.ts';
 import { randomU32 } from '../../base/random.ts';
 import { ACK, RST, type TcpSegment } from '../../wire/tcp.ts';
 import type { TcpDrop } from '../drops.ts';
 import type { Connection } from './connection.ts';
 import { Connections } from './connections.ts';
-import { CreditSharing } from './credit-sharing.ts';
+import { shareCredit } from './credit-sharing.ts';
 import { deadlineOf } from './deadlines.ts';
 import { Slab } from './delivery.ts';
 import type { TcpHost } from './host.ts';
@@ -22,7 +22,10 @@ import { seqAdd } from './sequence.ts';
 import type { TcpSettings } from './settings.ts';
 import { TimeWaitTable } from './time-wait.ts';
 import { TimerHeap } from './timers.ts';
-import { WindowSharing } from './window-sharing.ts';
+import { shareWindows } from './window-sharing.ts';
+
+/** A look at all connections: no oftener, however many of them ask. */
+const SHARING_INTERVAL_MS = 1000;
 
 export class Stack {
   readonly host: TcpHost;
@@ -36,8 +39,8 @@ export class Stack {
   readonly output: OutputQueue = new OutputQueue();
   readonly replies: Replies = new Replies();
   readonly sequences: SequenceSource;
-  readonly #windowSharing: WindowSharing;
-  readonly #creditSharing: CreditSharing;
+  #windowsSharedAt: Instant = instant(Number.NEGATIVE_INFINITY);
+  #creditSharedAt: Instant = this.#windowsSharedAt;
   /** The first `#touchedCount` count: cutting an array short costs more than settling a connection. */
   readonly #touched: (Connection | undefined)[] = [];
   #touchedCount = 0;
@@ -46,8 +49,6 @@ export class Stack {
     this.host = host;
     this.settings = settings;
     this.memory = new MemoryBudget(settings.receiveBudget, settings.sendBudget);
-    this.#windowSharing = new WindowSharing(this.memory);
-    this.#creditSharing = new CreditSharing(this.memory);
     this.sequences = new SequenceSource(host.random);
     this.connections = new Connections(randomU32(host.random));
     this.timeWait = new TimeWaitTable(settings.timeWaitLimit, settings.timeWaitMs, randomU32(host.random), (hold) =>
@@ -73,12 +74,16 @@ export class Stack {
 
   /** A window could not grow: those of idle connections shrink, and those above a fair share. */
   shareWindows(now: Instant): void {
-    this.#windowSharing.share(this.connections.values(), now);
+    if (elapsedMs(this.#windowsSharedAt, now) < SHARING_INTERVAL_MS) return;
+    this.#windowsSharedAt = now;
+    shareWindows(this.memory, this.connections.values(), now);
   }
 
   /** A send buffer could not grow: those above a fair share are to shrink. */
   shareCredit(now: Instant): void {
-    this.#creditSharing.share(this.connections.values(), now);
+    if (elapsedMs(this.#creditSharedAt, now) < SHARING_INTERVAL_MS) return;
+    this.#creditSharedAt = now;
+    shareCredit(this.memory, this.connections.values());
   }
 
   /** Tells the embedder that the connection is established. */

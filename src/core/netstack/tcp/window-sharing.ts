@@ -4,31 +4,18 @@
  * to the others.
  */
 
-import { elapsedMs, type Instant, instant } from '../../base/instant.ts';
+import type { Instant } from '../../base/instant.ts';
 import type { Connection } from './connection.ts';
 import type { MemoryBudget } from './memory.ts';
 
-const INTERVAL_MS = 1000;
 /** A connection whose reader took nothing for so long is idle. */
 const IDLE_MS = 2000;
 
-export class WindowSharing {
-  readonly #memory: MemoryBudget;
-  #sharedAt: Instant = instant(Number.NEGATIVE_INFINITY);
-
-  constructor(memory: MemoryBudget) {
-    this.#memory = memory;
-  }
-
-  /** A window could not grow as it should. */
-  share(connections: Iterable<Connection>, now: Instant): void {
-    if (elapsedMs(this.#sharedAt, now) < INTERVAL_MS) return;
-    this.#sharedAt = now;
-    const receivers = Array.from(connections, ({ receiver }) => receiver);
-    const demands = receivers.map((receiver) => receiver.demand(IDLE_MS, now));
-    this.#memory.windowShare = fairShare(demands, this.#memory.receiveLimit);
-    for (const receiver of receivers) receiver.giveBack(IDLE_MS, now);
-  }
+export function shareWindows(memory: MemoryBudget, connections: Iterable<Connection>, now: Instant): void {
+  const receivers = Array.from(connections, ({ receiver }) => receiver);
+  const demands = receivers.map((receiver) => receiver.demand(IDLE_MS, now));
+  memory.windowShare = fairShare(demands, memory.receiveLimit);
+  for (const receiver of receivers) receiver.giveBack(IDLE_MS, now);
 }
 
 /** The most that each may have so that all together have `budget`; Infinity if that is enough for everybody. */
