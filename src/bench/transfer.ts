@@ -18,6 +18,8 @@ export interface TransferOptions {
   readonly port: number;
   readonly connections: number;
   readonly direction: 'download' | 'upload';
+  /** All into one buffer (`onread`), or by events with a `Buffer` each, which is also what they are without this. */
+  readonly reading?: 'buffer' | 'events';
   readonly warmupSeconds: number;
   readonly seconds: number;
   /** For uploads: path of a socket that tells how many bytes have arrived. */
@@ -45,6 +47,12 @@ export interface Transfer {
 
 /** The kernel's, or a tunnel's. */
 type Stream = nodeNet.Socket | TunnelSocket;
+
+interface Target {
+  readonly host: string;
+  readonly port: number;
+  readonly onread?: { readonly buffer: Uint8Array; readonly callback: (bytes: number) => boolean };
+}
 
 const HANDSHAKE_SECONDS = 15;
 const CONNECT_SECONDS = 10;
@@ -100,13 +108,14 @@ interface Readings {
 
 class Moving {
   readonly #options: TransferOptions;
-  readonly #dial: (to: { host: string; port: number }) => Stream;
+  readonly #dial: (to: Target) => Stream;
+  /** What is written, or where what is read goes. */
   readonly #chunk: Buffer = Buffer.alloc(64 << 10);
   #streams: readonly Stream[] = [];
   #read = 0;
   #failure: Error | undefined;
 
-  constructor(options: TransferOptions, dial: (to: { host: string; port: number }) => Stream) {
+  constructor(options: TransferOptions, dial: (to: Target) => Stream) {
     this.#options = options;
     this.#dial = dial;
   }
@@ -145,15 +154,18 @@ class Moving {
 
   /** A proxy that has just been started may not listen yet. */
   async #connect(): Promise<Stream> {
-    const { host, port, direction } = this.#options;
-    const to = { host, port: direction === 'download' ? port : port + 1 };
+    const { host, port, direction, reading = 'events' } = this.#options;
+    const download = direction === 'download';
+    // From the first byte on: what waits in buffers until the last of them is connected would be counted as fast.
+    const count = (bytes: number): boolean => {
+      this.#read += bytes;
+      return true;
+    };
+    const onread = download && reading === 'buffer' ? { onread: { buffer: this.#chunk, callback: count } } : {};
+    const to = { host, port: download ? port : port + 1, ...onread };
     for (const deadline = performance.now() + CONNECT_SECONDS * 1000; ; await sleep(20)) {
       const stream = this.#dial(to);
-      // From the first byte on: what waits in buffers until the last of them is connected would be counted as fast.
-      if (direction === 'download')
-        stream.on('data', (data: Buffer) => {
-          this.#read += data.length;
-        });
+      if (download && reading === 'events') stream.on('data', (data: Buffer) => count(data.length));
       try {
         await once(stream, 'connect');
         return stream;

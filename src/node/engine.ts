@@ -29,6 +29,11 @@ export interface EnginePort {
    */
   post(command: SocketCommand): void;
   onEvent: (event: SocketEvent) => void;
+  /**
+   * Whether the bytes of this socket's `tcp-data` are lent from now on: then they may be overwritten when `onEvent` returns. Before, and
+   * with an engine that does not know this, they are the subscriber's.
+   */
+  lend?(socket: SocketId, lent: boolean): void;
 }
 
 /** What the tunnel knows of it. */

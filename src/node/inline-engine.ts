@@ -8,7 +8,7 @@ import { ERRORS, SluiceError } from '../core/base/errors.ts';
 import type { Instant } from '../core/base/instant.ts';
 import type { Fault } from '../core/guard/guard.ts';
 import type { ProberEvent } from '../core/guard/prober-messages.ts';
-import type { SocketCommand, SocketEvent } from '../core/netstack/messages.ts';
+import type { SocketCommand, SocketEvent, SocketId } from '../core/netstack/messages.ts';
 import type { TunnelEvent } from '../core/tunnel/messages.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { type Configuration, withTimestamps } from './configurations.ts';
@@ -47,6 +47,8 @@ export class InlineEngine implements Engine {
   readonly #link: ServerLink;
   /** Those that are not answered, with the number of the probe that will. */
   readonly #demands: Map<number, number> = new Map();
+  /** Whose stream bytes are lent. */
+  readonly #lent: Set<SocketId> = new Set();
 
   /** Throws `ERR_CRYPTO_SELF_TEST`, `ERR_STATE_DIR`, what `selectUdp` throws, and RangeError for a description that makes no sense. */
   static async open(description: EngineDescription, host: EngineHost = EMBEDDERS_THREAD): Promise<InlineEngine> {
@@ -89,6 +91,11 @@ export class InlineEngine implements Engine {
 
   post(command: SocketCommand): void {
     this.#loop.mutate((now) => this.#parts.machine.handleCommand(command, now));
+  }
+
+  lend(socket: SocketId, lent: boolean): void {
+    if (lent) this.#lent.add(socket);
+    else this.#lent.delete(socket);
   }
 
   /** See `Netstack.reclaim`: for an embedder that has copied what it was told. */
@@ -156,7 +163,10 @@ export class InlineEngine implements Engine {
   #deliver(): void {
     const { machine } = this.#parts;
     for (let event = machine.nextTunnelEvent(); event; event = machine.nextTunnelEvent()) this.#handleEvent(event);
-    for (let event = machine.nextOutput(); event; event = machine.nextOutput()) this.onEvent(event);
+    for (let event = machine.nextOutput(); event; event = machine.nextOutput()) {
+      this.onEvent(event);
+      if (event.kind === 'tcp-data' && this.#lent.has(event.socket)) machine.reclaim(event.bytes);
+    }
   }
 
   #handleEvent(event: TunnelEvent): void {

@@ -3,7 +3,7 @@
  * reader, bytes that wait for credit, and who still has to say goodbye.
  *
  * Reading: what the stream takes is given back as credit, but not what overfills it; so a paused reader stops the peer after the
- * engine's window plus the stream's high-water mark. Writing: a write is done when its last byte was posted within the credit.
+ * engine's window plus the stream's high-water mark. A reader with a buffer of its own takes pieces of what the engine only lends. Writing: a write is done when its last byte was posted within the credit.
  */
 
 import { Queue } from '../core/base/queue.ts';
@@ -15,8 +15,10 @@ import { Turns } from './turns.ts';
 export type TcpOpened = Extract<SocketEvent, { kind: 'tcp-connected' | 'tcp-accepted' }>;
 
 export interface ConnectionReader {
+  /** The most that is handed over at once to who copies it at once. Absent: bytes are the reader's, in pieces as they came. */
+  readonly longestPiece?: () => number;
   /** False: enough for now, `pull` will ask for more. `null`: no more will come. */
-  handleBytes(bytes: Buffer | null): boolean;
+  handleBytes(bytes: Uint8Array | null): boolean;
   /** Something moved, for idle timers. */
   handleActivity(): void;
   /** The connection is gone; called once, after the last bytes were taken. */
@@ -44,6 +46,10 @@ export class Connection {
   readonly #id: SocketId;
   readonly #reader: ConnectionReader;
   readonly #inbox = new Queue<Uint8Array>();
+  /** So much of the first in `#inbox` was handed over. */
+  #offset = 0;
+  /** The reader is being called, with bytes that it only looks at. */
+  #handing = false;
   readonly #turns: Turns;
   /** Events of the turn in which the connection opened: they wait until listeners of `connect` had their turn. */
   #early: SocketEvent[] | undefined = [];
@@ -67,8 +73,9 @@ export class Connection {
     this.local = opened.local;
     this.remote = opened.remote;
     const run = table.adopt(opened.socket, (event) =>
-      this.#early ? void this.#early.push(event) : this.#handleEvent(event),
+      this.#early ? void this.#early.push(this.#kept(event)) : this.#handleEvent(event),
     );
+    if (reader.longestPiece) table.borrow(opened.socket);
     this.#turns = new Turns(() => run(() => this.#deliverByTurns()));
     setImmediate(() => this.#settle());
   }
@@ -86,7 +93,12 @@ export class Connection {
   pull(): void {
     this.#wanted = true;
     this.#giveBack();
-    if (!this.#turns.waiting) while (this.#deliver());
+    if (!this.#turns.waiting && !this.#handing) while (this.#deliver());
+  }
+
+  /** The reader wants nothing for now. */
+  pause(): void {
+    this.#wanted = false;
   }
 
   /** One write at a time; `done` comes when all of it was posted. */
@@ -142,8 +154,11 @@ export class Connection {
   #handleEvent(event: SocketEvent): void {
     switch (event.kind) {
       case 'tcp-data':
-        this.#inbox.push(event.bytes);
-        this.#deliverByTurns();
+        if (this.#reader.longestPiece) this.#handleLent(event.bytes);
+        else {
+          this.#inbox.push(event.bytes);
+          this.#deliverByTurns();
+        }
         break;
       case 'tcp-end':
         if (this.#remoteEnd === 'open') this.#remoteEnd = 'ended';
@@ -164,7 +179,8 @@ export class Connection {
   }
 
   #deliverByTurns(): void {
-    while (this.#deliverable && this.#turns.take()) this.#deliver();
+    // Who copies what it is given has no listener that another turn could bring.
+    while (this.#deliverable && (this.#reader.longestPiece || this.#turns.take())) this.#deliver();
   }
 
   get #deliverable(): boolean {
@@ -177,7 +193,7 @@ export class Connection {
       if (this.#failure) this.#fail();
       return false;
     }
-    const bytes = this.#inbox.shift();
+    const bytes = this.#reader.longestPiece ? this.#nextPiece(this.#reader.longestPiece()) : this.#inbox.shift();
     if (!bytes) {
       this.#remoteEnd = 'told';
       this.#reader.handleBytes(null);
@@ -186,10 +202,56 @@ export class Connection {
     this.#owed += bytes.length;
     this.bytesRead += bytes.length;
     this.#reader.handleActivity();
-    const more = this.#reader.handleBytes(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
-    this.#wanted = more && !this.#released;
+    const more = this.#hand(bytes);
+    this.#wanted &&= more && !this.#released;
     if (this.#wanted && this.#inbox.length === 0) this.#giveBack();
     return true;
+  }
+
+  /** The reader may ask for more from within: that is heard, but not answered within. */
+  #hand(bytes: Uint8Array): boolean {
+    this.#handing = this.#reader.longestPiece !== undefined;
+    try {
+      return this.#reader.handleBytes(bytes);
+    } finally {
+      this.#handing = false;
+    }
+  }
+
+  #nextPiece(longest: number): Uint8Array | undefined {
+    const first = this.#inbox.peek();
+    if (!first) return undefined;
+    const start = this.#offset;
+    this.#offset = Math.min(first.length, start + longest);
+    const piece = first.subarray(start, this.#offset);
+    if (this.#offset === first.length) {
+      this.#inbox.shift();
+      this.#offset = 0;
+    }
+    return piece;
+  }
+
+  /** What the reader does not take at once is copied. */
+  #handleLent(bytes: Uint8Array): void {
+    if (!this.#wanted || this.#inbox.length > 0) {
+      this.#inbox.push(Uint8Array.from(bytes));
+      this.#deliverByTurns();
+      return;
+    }
+    this.#inbox.push(bytes);
+    try {
+      this.#deliverByTurns();
+    } finally {
+      const rest = this.#inbox.shift();
+      if (rest) this.#inbox.push(Uint8Array.from(rest));
+      // The reader has thrown.
+      if (rest && this.#wanted) setImmediate(() => this.#deliverByTurns());
+    }
+  }
+
+  #kept(event: SocketEvent): SocketEvent {
+    if (event.kind !== 'tcp-data' || !this.#reader.longestPiece) return event;
+    return { ...event, bytes: Uint8Array.from(event.bytes) };
   }
 
   #giveBack(): void {

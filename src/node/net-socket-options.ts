@@ -3,6 +3,7 @@
 import { formatIp } from '../core/base/address.ts';
 import type { SocketAddress } from '../core/netstack/messages.ts';
 import { invalidArgValue } from './node-errors.ts';
+import type { OnReadOptions } from './user-buffer.ts';
 
 const DEFAULT_KEEP_ALIVE_MS = 7_200_000;
 
@@ -17,6 +18,8 @@ export interface SocketOptions {
   readonly highWaterMark?: number | undefined;
   readonly readableHighWaterMark?: number | undefined;
   readonly writableHighWaterMark?: number | undefined;
+  /** Received bytes go into this memory instead of into the stream: `connect` only. */
+  readonly onread?: OnReadOptions | undefined;
 }
 
 export interface AddressInfo {
@@ -35,7 +38,7 @@ export function info(local: SocketAddress | undefined): Partial<AddressInfo> {
 /** Options for the Duplex underneath. Throws ERR_INVALID_ARG_VALUE for what a tunnel's socket cannot do. */
 export function streamOptions(options: SocketOptions): object {
   const given = options as Record<string, unknown>;
-  for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode', 'fd', 'handle', 'onread'])
+  for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode', 'fd', 'handle'])
     if (given[name]) throw invalidArgValue(`options.${name}`, given[name], 'is not supported');
   const { highWaterMark, readableHighWaterMark, writableHighWaterMark } = options;
   const marks = Object.entries({ highWaterMark, readableHighWaterMark, writableHighWaterMark });

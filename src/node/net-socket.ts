@@ -1,6 +1,6 @@
 /**
- * `net.Socket` inside the tunnel: a Duplex with node:net's states, events and errors. Left out: Unix sockets, file descriptors,
- * `onread`. `ref` and `unref` do nothing: a tunnel's sockets never keep the process alive by themselves, the tunnel does.
+ * `net.Socket` inside the tunnel: a Duplex with node:net's states, events and errors. Left out: Unix sockets, file descriptors.
+ * `ref` and `unref` do nothing: a tunnel's sockets never keep the process alive by themselves, the tunnel does.
  */
 
 import type { Duplex } from 'node:stream';
@@ -13,6 +13,7 @@ import { keepAliveMs, type SocketOptions, streamOptions } from './net-socket-opt
 import { SocketState } from './net-socket-state.ts';
 import { nodeError } from './node-errors.ts';
 import type { SocketTable, TableMember } from './socket-table.ts';
+import { UserBuffer } from './user-buffer.ts';
 
 /** A connection that the server hands over. */
 export interface Accepted {
@@ -47,10 +48,13 @@ export class TunnelSocket extends SocketState {
   #reset = false;
   #aborted = false;
   #failure: Error | undefined;
+  /** With it, the stream itself never has bytes. */
+  readonly #userBuffer: UserBuffer | undefined;
 
   constructor(table: SocketTable, options: SocketOptions = {}, accepted?: Accepted) {
     super(streamOptions(options));
     this.#table = table;
+    this.#userBuffer = UserBuffer.from(options.onread);
     this.#noDelay = Boolean(options.noDelay);
     this.#keepAliveMs = keepAliveMs(options.keepAlive, options.keepAliveInitialDelay);
     this.on('end', () => {
@@ -135,7 +139,18 @@ export class TunnelSocket extends SocketState {
     return this.destroy();
   }
 
+  override pause(): this {
+    if (this.#userBuffer) this.connection?.pause();
+    return super.pause();
+  }
+
+  override resume(): this {
+    this.#readOn();
+    return super.resume();
+  }
+
   override read(size?: number): ReturnType<Duplex['read']> {
+    this.#readOn();
     const chunk = super.read(size);
     const failure = this.#failure;
     if (failure && this.readableLength === 0) setImmediate(() => this.destroy(failure));
@@ -205,7 +220,9 @@ export class TunnelSocket extends SocketState {
 
   #open(opened: TcpOpened): void {
     this.#table.members.add(this.#member);
+    const buffer = this.#userBuffer;
     this.connection = new Connection(this.#table, opened, {
+      ...(buffer ? { longestPiece: () => buffer.length } : {}),
       handleBytes: (bytes) => this.#handleBytes(bytes),
       handleActivity: () => this.#idle.touch(),
       handleFailure: (error) => this.#failWhenRead(error),
@@ -219,8 +236,13 @@ export class TunnelSocket extends SocketState {
     else setTimeout(() => this.destroy(error), READ_LIMIT_MS).unref();
   }
 
-  #handleBytes(bytes: Buffer | null): boolean {
-    const more = this.push(bytes);
+  /** The stream does not ask again for what it was never given. */
+  #readOn(): void {
+    if (this.#userBuffer && !this.connecting) this.connection?.pull();
+  }
+
+  #handleBytes(bytes: Uint8Array | null): boolean {
+    const more = bytes && this.#userBuffer ? this.#userBuffer.handle(this, bytes) : this.push(bytes && asBuffer(bytes));
     if (bytes === null) this.read(0);
     return more && !this.destroyed;
   }
@@ -256,4 +278,8 @@ export class TunnelSocket extends SocketState {
     this.#failure = undefined;
     this.#onClosed = () => {};
   }
+}
+
+function asBuffer({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length);
 }

@@ -6,7 +6,7 @@
  * - several addresses of a name are tried one after another, 2.5 s each but the last, never two at once;
  * - a server's `address()` answers from `listening` on, and `close` comes when the engine has let go of the port;
  * - `listen({ forwarded: true })` listens for what the provider forwards;
- * - Unix sockets, file descriptors, handles and `onread` are refused with ERR_INVALID_ARG_VALUE;
+ * - Unix sockets, file descriptors and handles are refused with ERR_INVALID_ARG_VALUE;
  * - `ref` and `unref` do nothing.
  */
 

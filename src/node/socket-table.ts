@@ -77,8 +77,14 @@ export class SocketTable {
     return (task) => resource.runInAsyncScope(task);
   }
 
+  /** The bytes that this socket is told are used at once, or copied: see `EnginePort.lend`. */
+  borrow(socket: SocketId): void {
+    this.#engine.lend?.(socket, true);
+  }
+
   /** Events of this socket are of no interest any more. */
   forget(socket: SocketId): void {
+    this.#engine.lend?.(socket, false);
     this.#handlers.delete(socket);
     this.#turns.delete(socket);
     clearTimeout(this.#lingering.get(socket));

@@ -170,6 +170,46 @@ describe('tunnel.net: the seam', () => {
     expect(posted).toEqual(['tcp-connect', 'tcp-abort']);
   });
 
+  it('looks at lent bytes only while it is told of them, and says when it borrows no more', async () => {
+    const lent: string[] = [];
+    const engine: EnginePort = {
+      post: () => {},
+      onEvent: () => {},
+      lend: (socket, on) => void lent.push(`${socket} ${on}`),
+    };
+    const tell = (bytes: Uint8Array): void => {
+      engine.onEvent({ kind: 'tcp-data', socket: 1, bytes });
+      bytes.fill(0xee);
+    };
+    const got: number[] = [];
+    const callback = (length: number, buffer: Uint8Array): void => {
+      got.push(...buffer.subarray(0, length));
+      if (got.length === 3) throw new Error('of the embedder');
+    };
+    const onread = { buffer: new Uint8Array(2), callback };
+    const socket = new SocketLayer(engine).net.connect({ port: 80, host: '10.9.0.2', onread });
+    await nextTick();
+    const at = { address: ip('10.9.0.2'), port: 80 };
+    const thrown = new Promise<Error>((resolve) => process.setUncaughtExceptionCaptureCallback(resolve));
+    try {
+      engine.onEvent({ kind: 'tcp-connected', socket: 1, local: at, remote: at, writeCredit: 65_536 });
+      tell(Uint8Array.of(1));
+      await delay(1);
+      tell(Uint8Array.of(2, 3, 4, 5));
+      await delay(1);
+      expect((await thrown).message).toBe('of the embedder');
+    } finally {
+      process.setUncaughtExceptionCaptureCallback(null);
+    }
+    expect(got).toEqual([1, 2, 3, 4, 5]);
+    tell(Uint8Array.of(6));
+    expect(got).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(lent).toEqual(['1 true']);
+    engine.onEvent({ kind: 'closed', socket: 1, error: 'ECONNRESET' });
+    expect((await once(socket, 'error'))[0]).toMatchObject({ code: 'ECONNRESET' });
+    expect(lent).toEqual(['1 true', '1 false']);
+  });
+
   it('keeps the bytes that came before a reset for a reader that is slow', async () => {
     const listener = server.net.createServer((accepted) => {
       for (let i = 0; i < 5; i++) accepted.write(pattern(10_000, i));

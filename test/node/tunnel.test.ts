@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { parseWireGuardConfig, SluiceError, Tunnel } from '../../src/index.ts';
 import { loadWasm } from '../../src/node/crypto/wasm.ts';
 import { Sandbox, type SandboxHost } from '../../src/sandbox/index.ts';
+import { pattern } from '../support/socket-world.ts';
 
 let sandbox: Sandbox;
 let host: SandboxHost;
@@ -124,6 +125,30 @@ describe('an open tunnel', () => {
     expect(snapshot.tunnel.txBytes).toBeGreaterThan(0);
     const secret = /PrivateKey = (\S+)/.exec(conf)![1]!;
     expect(JSON.stringify(snapshot)).not.toContain(secret);
+  });
+
+  it('brings streams that are read with onread intact, two at once, one of them in fits and starts', async () => {
+    const port = await echoServer();
+    const tunnel = await tunnelOf(sandbox.addClient().conf);
+    const carry = async (seed: number, inFits: boolean): Promise<void> => {
+      const bytes = pattern(3_000_000, seed);
+      const parts: Buffer[] = [];
+      const callback = (length: number, buffer: Uint8Array): boolean => {
+        parts.push(Buffer.from(buffer.subarray(0, length)));
+        return !inFits || parts.length % 7 !== 0;
+      };
+      const socket = tunnel.net.connect({
+        host: host.address,
+        port,
+        onread: { buffer: new Uint8Array(10_001), callback },
+      });
+      const going = setInterval(() => socket.resume(), 2);
+      socket.end(bytes);
+      await once(socket, 'end');
+      clearInterval(going);
+      expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+    };
+    await Promise.all([carry(1, false), carry(2, true)]);
   });
 
   it('fetches over HTTP by a name that exists only inside', async () => {

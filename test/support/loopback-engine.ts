@@ -1,6 +1,6 @@
 /**
  * An engine without TCP: hosts in memory whose sockets are joined directly. It plays the seam strictly (credit is enforced both
- * ways, bytes are copied in `post`, events never come from within `post`) and delivers in bursts, as a real engine does.
+ * ways, bytes are copied in `post`, what was lent is overwritten, events never come from within `post`) and delivers in bursts, as a real engine does.
  */
 
 import { formatIp, type IpAddress, ip, sameIp } from '../../src/core/base/address.ts';
@@ -50,6 +50,7 @@ export class LoopbackEngine implements EnginePort {
   readonly #listeners = new Map<number, Port>();
   readonly #udp = new Map<string, Port>();
   readonly #used = new Set<number>();
+  readonly #lent = new Set<number>();
   #events: SocketEvent[] = [];
   #nextAccepted = -1;
   #nextPort = 40_000;
@@ -80,8 +81,16 @@ export class LoopbackEngine implements EnginePort {
       if (this.#posting) throw new Error('an event was delivered from within post');
       const events = this.#events;
       this.#events = [];
-      for (const each of events) this.onEvent(each);
+      for (const each of events) {
+        this.onEvent(each);
+        if (each.kind === 'tcp-data' && this.#lent.has(each.socket)) each.bytes.fill(0xee);
+      }
     });
+  }
+
+  lend(socket: number, lent: boolean): void {
+    if (lent) this.#lent.add(socket);
+    else this.#lent.delete(socket);
   }
 
   accept(local: SocketAddress): { listener: number; socket: number } | undefined {

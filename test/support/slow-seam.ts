@@ -15,14 +15,26 @@ export interface SlowSeamOptions {
 export class SlowSeam implements EnginePort {
   onEvent: (event: SocketEvent) => void = () => {};
   readonly #commands: SlowQueue<SocketCommand>;
+  readonly #lent = new Set<number>();
 
   constructor(inner: EnginePort, { seed, delayMs = 2 }: SlowSeamOptions) {
     const random = numbers(seed);
     this.#commands = new SlowQueue(random, delayMs, (command) => inner.post(command));
-    const events = new SlowQueue<SocketEvent>(random, delayMs, (event) => this.onEvent(event));
+    const events = new SlowQueue<SocketEvent>(random, delayMs, (event) => this.#tell(event));
     inner.onEvent = (event) => {
       for (const part of event.kind === 'tcp-data' ? split(event, random) : [event]) events.push(part);
     };
+  }
+
+  lend(socket: number, lent: boolean): void {
+    if (lent) this.#lent.add(socket);
+    else this.#lent.delete(socket);
+  }
+
+  /** What was lent is overwritten: each part is a copy. */
+  #tell(event: SocketEvent): void {
+    this.onEvent(event);
+    if (event.kind === 'tcp-data' && this.#lent.has(event.socket)) event.bytes.fill(0xee);
   }
 
   post(command: SocketCommand): void {

@@ -4,7 +4,7 @@
  */
 
 import type { IpAddress } from '../../core/base/address.ts';
-import type { SocketAddress, SocketCommand, SocketEvent } from '../../core/netstack/messages.ts';
+import type { SocketAddress, SocketCommand, SocketEvent, SocketId } from '../../core/netstack/messages.ts';
 import type { ControlCommand, EngineEvent } from '../engine.ts';
 import { FIRST_WITH_BYTES, type RingReader, type RingWriter } from './ring.ts';
 
@@ -62,12 +62,16 @@ export function encode(
   }
 }
 
-/** The entry that `ring` has come to. Bytes of commands are views of the ring, those of events are copies. */
-export function decode(ring: RingReader, receive: () => unknown): Upward | Downward {
+/** The entry that `ring` has come to. Bytes of commands are views of the ring, those of events are copies, but of a stream that is lent. */
+export function decode(
+  ring: RingReader,
+  receive: () => unknown,
+  isLent: (socket: SocketId) => boolean,
+): Upward | Downward {
   const { kind, number: socket, value } = ring;
   switch (kind) {
     case DATA:
-      return { kind: 'tcp-data', socket, bytes: ring.copy() };
+      return { kind: 'tcp-data', socket, bytes: isLent(socket) ? ring.view() : ring.copy() };
     case WRITE:
       return { kind: 'tcp-write', socket, bytes: ring.view() };
     case DATAGRAM: {

@@ -5,6 +5,7 @@
 
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { Queue } from '../../core/base/queue.ts';
+import type { SocketId } from '../../core/netstack/messages.ts';
 import { type Downward, decode, encode, type Upward } from './codec.ts';
 import { RingReader, RingWriter } from './ring.ts';
 
@@ -118,11 +119,14 @@ export class Inbox<Received extends Message> {
   readonly #messages: MessagePort;
   /** The sender waits for room, and there is some. */
   readonly #onRoom: () => void;
+  /** Whose stream bytes are handed over where they are. */
+  readonly #isLent: (socket: SocketId) => boolean;
 
-  constructor({ ring, messages }: LaneMemory, onRoom: () => void) {
+  constructor({ ring, messages }: LaneMemory, onRoom: () => void, isLent: (socket: SocketId) => boolean = () => false) {
     this.#ring = new RingReader(ring);
     this.#messages = messages;
     this.#onRoom = onRoom;
+    this.#isLent = isLent;
   }
 
   /** Whether nothing was shown since the last `drain`. */
@@ -133,7 +137,7 @@ export class Inbox<Received extends Message> {
   /** Hands over everything that was shown before the call. */
   drain(take: (message: Received) => void): void {
     const { tail } = this.#ring;
-    while (this.#ring.next(tail)) take(decode(this.#ring, this.#receive) as Received);
+    while (this.#ring.next(tail)) take(decode(this.#ring, this.#receive, this.#isLent) as Received);
     if (this.#ring.takeStarved()) this.#onRoom();
   }
 

@@ -3,6 +3,7 @@
 import { closeSync, writeSync } from 'node:fs';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { SluiceError } from '../../core/base/errors.ts';
+import type { SocketId } from '../../core/netstack/messages.ts';
 import { leadOf, systemClock } from '../clock.ts';
 import type { EngineDescription, Mirror } from '../engine.ts';
 import { Bell } from './bell.ts';
@@ -14,6 +15,8 @@ import { createRing } from './ring.ts';
 
 export interface ThreadHandlers {
   readonly onMessage: (message: Upward) => void;
+  /** See `EnginePort.lend`. */
+  readonly isLent: (socket: SocketId) => boolean;
   /** Not after `close`. Everything that the engine has told was handed over. */
   readonly onCrash: (error: Error) => void;
 }
@@ -81,7 +84,7 @@ export class EngineThread {
     this.#bellPort = bell.port1;
     this.#bell = new Bell(start.signals, SIGNAL.embedder, SIGNAL.engine, () => this.#knock());
     const lane = { messages: messages.port1 };
-    this.#inbox = new Inbox({ ...lane, ring: start.upward }, () => this.#bell.ring());
+    this.#inbox = new Inbox({ ...lane, ring: start.upward }, () => this.#bell.ring(), handlers.isLent);
     const host = { wake: () => this.#bell.ring(), onDrop: () => this.dropped++ };
     this.#outbox = new Outbox({ ...lane, ring: start.downward }, host);
     this.#bellPort.on('message', () => this.#handleBell()).unref();

@@ -7,7 +7,7 @@ import { ERRORS } from '../../core/base/errors.ts';
 import type { Fault, Policy } from '../../core/guard/guard.ts';
 import { GUARD_REASONS, stateOf } from '../../core/guard/policy.ts';
 import { explain } from '../../core/guard/reasons.ts';
-import type { SocketCommand, SocketEvent } from '../../core/netstack/messages.ts';
+import type { SocketCommand, SocketEvent, SocketId } from '../../core/netstack/messages.ts';
 import { systemClock } from '../clock.ts';
 import type { ControlCommand, Engine, EngineDescription, EngineEvent, Mirror } from '../engine.ts';
 import type { Upward } from './codec.ts';
@@ -26,6 +26,8 @@ export class WorkerEngine implements Engine {
   onTunnelEvent: (event: EngineEvent) => void = () => {};
   readonly #describe: () => EngineDescription;
   readonly #sockets = new OpenSockets();
+  /** Whose stream bytes are lent. */
+  readonly #lent: Set<SocketId> = new Set();
   /** Absent while another one is to be started. */
   #thread: EngineThread | undefined;
   #startedAt = systemClock.now();
@@ -68,6 +70,11 @@ export class WorkerEngine implements Engine {
     else this.#later(() => this.#endSockets());
   }
 
+  lend(socket: SocketId, lent: boolean): void {
+    if (lent) this.#lent.add(socket);
+    else this.#lent.delete(socket);
+  }
+
   control(command: ControlCommand): void {
     if (command.kind === 'set-enabled') this.#enabled = command.enabled;
     else if (command.kind === 'demand-probe') this.#demands.add(command.demand);
@@ -98,6 +105,7 @@ export class WorkerEngine implements Engine {
     this.#startedAt = systemClock.now();
     return EngineThread.open(description, {
       onMessage: (message) => this.#handle(message),
+      isLent: (socket) => this.#lent.has(socket),
       onCrash: (error) => this.#handleCrash(error),
     });
   }

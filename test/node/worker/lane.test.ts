@@ -21,6 +21,8 @@ class Lane {
   wakes = 0;
   rooms = 0;
   drops = 0;
+  /** Whose stream bytes are lent. */
+  readonly lent: Set<number> = new Set();
   readonly outbox: Outbox;
   readonly #inbox: Inbox<Message>;
 
@@ -32,7 +34,13 @@ class Lane {
       { ring, messages: channel.port1 },
       { wake: () => this.wakes++, onDrop: () => this.drops++ },
     );
-    this.#inbox = new Inbox({ ring, messages: channel.port2 }, () => this.rooms++);
+    const isLent = (socket: number): boolean => this.lent.has(socket);
+    this.#inbox = new Inbox({ ring, messages: channel.port2 }, () => this.rooms++, isLent);
+  }
+
+  /** As they are handed over. */
+  look(take: (message: Message) => void): void {
+    this.#inbox.drain(take);
   }
 
   /** Views of commands are copied, since they hold only until the next one. */
@@ -78,6 +86,19 @@ describe('a lane', () => {
     expect(lane.drain()).toEqual([]);
     lane.outbox.flush();
     expect(lane.drain()).toEqual(messages);
+  });
+
+  it('hands over the bytes of a stream as the reader’s own, those of a stream that is lent where they are', () => {
+    const lane = new Lane(4096);
+    lane.lent.add(2);
+    for (const socket of [1, 2]) lane.outbox.send(data(socket, 100, socket));
+    lane.outbox.flush();
+    const memories: string[] = [];
+    lane.look((message) => {
+      const { socket, bytes } = message as ReturnType<typeof data>;
+      memories.push(`${socket} ${bytes[99]} ${bytes.buffer.constructor.name}`);
+    });
+    expect(memories).toEqual(['1 1 ArrayBuffer', '2 2 SharedArrayBuffer']);
   });
 
   it('wakes the other side once for everything that a flush shows, and not for nothing', () => {

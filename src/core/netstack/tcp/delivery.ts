@@ -12,6 +12,8 @@ import type { TcpHost } from './host.ts';
 const PIECE_SIZE = 64 * 1024;
 /** A connection reserves at most this much of a piece ahead of its data. */
 const RESERVE_MAX = 32 * 1024;
+/** Chunks begin at multiples of this: copies to and from shared memory are four times slower if only one end does. */
+const ALIGNMENT = 8;
 /** Pieces that are watched for chunks to come back. */
 const WATCHED = 8;
 /** Chunks of a piece whose views are kept. */
@@ -70,7 +72,7 @@ export class Slab {
   ensure(length: number): void {
     if (this.piece.used + length <= this.piece.bytes.length) return;
     const free = this.#watched.find((piece) => piece.users === 0 && piece.bytes.length >= length);
-    this.piece = free ?? this.#make(Math.max(PIECE_SIZE, length));
+    this.piece = free ?? this.#make(Math.max(PIECE_SIZE, aligned(length)));
     this.piece.restart();
   }
 
@@ -156,14 +158,16 @@ export class Delivery {
     const before = this.#piece;
     // The region ends where carving goes on: it can simply grow.
     if (before && before === slab.piece && this.#end === before.used && this.#at + length <= before.bytes.length) {
-      before.used = Math.max(before.used, this.#at + length);
+      before.used = Math.max(before.used, aligned(this.#at + length));
       this.#end = before.used;
       return;
     }
     this.#closeChunk();
     slab.ensure(length);
     const { piece } = slab;
-    const reserve = Math.max(length, Math.min(this.#lastBurstBytes, RESERVE_MAX, piece.bytes.length - piece.used));
+    const reserve = aligned(
+      Math.max(length, Math.min(this.#lastBurstBytes, RESERVE_MAX, piece.bytes.length - piece.used)),
+    );
     this.#piece = piece;
     this.#start = this.#at = piece.used;
     this.#end = piece.used += reserve;
@@ -180,9 +184,13 @@ export class Delivery {
     const piece = this.#piece;
     if (!piece) return undefined;
     this.#piece = undefined;
-    if (piece === this.#slab.piece && this.#end === piece.used) piece.used = this.#at;
+    if (piece === this.#slab.piece && this.#end === piece.used) piece.used = aligned(this.#at);
     if (this.#at > this.#start) return piece.chunk(this.#start, this.#at);
     this.#slab.leave(piece);
     return undefined;
   }
+}
+
+function aligned(bytes: number): number {
+  return (bytes + ALIGNMENT - 1) & -ALIGNMENT;
 }
