@@ -9,9 +9,9 @@ import type { TunnelMachine } from '../core/tunnel/tunnel-machine.ts';
 /** As a UDP port hands over at most, and takes at once. */
 export const BURST_DATAGRAMS: number = 32;
 export const SLOT_BYTES: number = 2048;
-const TRAIN_DATAGRAMS = 256;
+export const TRAIN_DATAGRAMS: number = 256;
 /** Longer datagrams are full packets. */
-const FULL_BYTES = 1000;
+export const FULL_BYTES: number = 1000;
 
 /** Datagrams in a row, with the address they come from. */
 export class Train {
@@ -29,13 +29,6 @@ export class Train {
 
   get room(): number {
     return Math.max(0, TRAIN_DATAGRAMS - BURST_DATAGRAMS - this.count);
-  }
-
-  get fullPackets(): number {
-    const { lengths, count } = this.#datagrams;
-    let packets = 0;
-    for (let i = 0; i < count; i++) if (lengths[i]! > FULL_BYTES) packets++;
-    return packets;
   }
 
   clear(): void {
@@ -59,6 +52,10 @@ export class Train {
     burst.clear();
     for (let i = from; i < Math.min(this.count, from + count); i++)
       burst.append(this.#datagrams.datagram(i), this.#source);
+  }
+
+  copies(): Uint8Array[] {
+    return Array.from({ length: this.count }, (_, i) => this.#datagrams.datagram(i).slice());
   }
 
   #take(end: End, now: Instant): boolean {

@@ -3,7 +3,8 @@
 import type { Crypto } from '../core/base/crypto.ts';
 import { selectCrypto } from '../node/crypto/select.ts';
 import { BURST_DATAGRAMS } from './core-ends.ts';
-import { CoreTransfer, SEGMENT_BYTES, type Work } from './core-transfer.ts';
+import { SEGMENT_BYTES, type Work } from './core-recording.ts';
+import { CoreTransfer } from './core-transfer.ts';
 import type { Case, Effort, Metrics, Section } from './section.ts';
 
 /** Stream bytes per case and round. */
@@ -53,8 +54,8 @@ export const core: Section = {
 };
 
 function transfer(crypto: Crypto, work: Work, bytes: number): Metrics {
-  using moving = new CoreTransfer(crypto, work);
-  const { totalNs, openNs, sealNs, answers } = moving.move(bytes);
+  using moving = new CoreTransfer(crypto, work, bytes);
+  const { totalNs, openNs, sealNs, answers } = moving.measure();
   return {
     'ns/packet': totalNs,
     'open ns': openNs,

@@ -6,8 +6,8 @@ const MIB = 1 << 20;
 
 describe('CoreTransfer', () => {
   it('moves a download in full bursts, which one acknowledgement answers', () => {
-    using moving = new CoreTransfer(nodeCrypto, { direction: 'download', connections: 1, burst: 32, run: 32 });
-    const { totalNs, openNs, sealNs, answers } = moving.move(MIB);
+    using moving = new CoreTransfer(nodeCrypto, { direction: 'download', connections: 1, burst: 32, run: 32 }, 4 * MIB);
+    const { totalNs, openNs, sealNs, answers } = moving.measure();
     expect(answers).toBeLessThan(0.1);
     for (const ns of [totalNs, openNs, sealNs]) expect(ns).toBeGreaterThan(0);
   });
@@ -16,13 +16,13 @@ describe('CoreTransfer', () => {
     [1, 2],
     [200, 32],
   ])('has %d connections acknowledge every second packet', (connections, burst) => {
-    using moving = new CoreTransfer(nodeCrypto, { direction: 'download', connections, burst, run: 2 });
-    expect(moving.move(MIB).answers).toBeCloseTo(0.5, 1);
+    using moving = new CoreTransfer(nodeCrypto, { direction: 'download', connections, burst, run: 2 }, 4 * MIB);
+    expect(moving.measure().answers).toBeCloseTo(0.5, 1);
   });
 
   it('moves an upload, which the server acknowledges in bursts', () => {
-    using moving = new CoreTransfer(nodeCrypto, { direction: 'upload', connections: 1, burst: 32, run: 32 });
-    const { totalNs, sealNs, answers } = moving.move(MIB);
+    using moving = new CoreTransfer(nodeCrypto, { direction: 'upload', connections: 1, burst: 32, run: 32 }, 4 * MIB);
+    const { totalNs, sealNs, answers } = moving.measure();
     expect(answers).toBeLessThan(0.1);
     for (const ns of [totalNs, sealNs]) expect(ns).toBeGreaterThan(0);
   });
