@@ -43,7 +43,7 @@ export class AckPolicy {
   }
 
   /** At the end of a burst: true if an acknowledgement is due now; otherwise `deadline` is set if one is due later. */
-  due(tuning: WindowTuning, fallbackRttMs: number, mss: number, maxDelayMs: number, now: Instant): boolean {
+  due(tuning: WindowTuning, path: { readonly rttMs: number }, mss: number, maxDelayMs: number, now: Instant): boolean {
     if (this.immediate) return true;
     if (this.#segments === 0) return false;
     if (this.#seen < QUICK_SEGMENTS || this.#pushed) return true;
@@ -51,7 +51,7 @@ export class AckPolicy {
     const k = Math.min(MAX_SEGMENTS_PER_ACK, Math.max(MIN_SEGMENTS_PER_ACK, inFlightShare));
     if (this.#segments >= k || this.#bytes >= k * mss) return true;
     if (this.deadline === NEVER) {
-      const rtt = tuning.rttMs || fallbackRttMs;
+      const { rttMs: rtt } = path;
       const delay = rtt === 0 ? maxDelayMs : Math.min(maxDelayMs, rtt / 8);
       this.deadline = instant(now + Math.max(MIN_DELAY_MS, delay));
     }

@@ -56,6 +56,8 @@ export class Connection implements Timed {
   /** TS.Recent, Last.ACK.sent (RFC 7323 §4.3). */
   timestampRecent = 0;
   lastAckSent = 0;
+  /** Of our timestamp clock: see `clock`. */
+  readonly clockOffset: number;
   /** How its packets look once it is established, if they are plain. */
   plain: PlainHeaders | undefined;
   readonly stack: Stack;
@@ -107,6 +109,7 @@ export class Connection implements Timed {
     this.stack = stack;
     this.identity = identity;
     this.socket = identity.socket;
+    this.clockOffset = identity.clockOffset;
     this.local = identity.local;
     this.remote = identity.remote;
     this.localPort = identity.localPort;
@@ -136,7 +139,7 @@ export class Connection implements Timed {
 
   /** Our timestamp clock: milliseconds from an origin that outsiders do not know (RFC 7323 §5.4). */
   clock(now: Instant): number {
-    return seqAdd(Math.floor(now), this.identity.clockOffset);
+    return seqAdd(Math.floor(now), this.clockOffset);
   }
 
   /** When the clock read `echo`, in milliseconds of `Instant`. */
@@ -154,7 +157,7 @@ export class Connection implements Timed {
   }
 
   credit(bytes: number, now: Instant): void {
-    const announce = this.receiver.credit(bytes, this.#rttMs, now);
+    const announce = this.receiver.credit(bytes, this.rttMs, now);
     if (this.receiver.starved) this.stack.shareWindows(now);
     if (!announce || !this.row.receives) return;
     this.ackDue = true;
@@ -297,11 +300,11 @@ export class Connection implements Timed {
       this.#endPending = false;
       host.emit({ kind: 'tcp-end', socket });
     }
-    if (receiver.acks.due(receiver.tuning, this.#rttMs, receiver.mss, settings.delayedAckMs, now)) this.ackDue = true;
+    if (receiver.acks.due(receiver.tuning, this, receiver.mss, settings.delayedAckMs, now)) this.ackDue = true;
   }
 
   /** As the receiver measured it, or else the sender. */
-  get #rttMs(): number {
+  get rttMs(): number {
     return this.receiver.tuning.rttMs || this.sender.recovery.rtt.smoothedMs;
   }
 
