@@ -51,12 +51,12 @@ export class CoreTransfer implements Disposable {
     const seal = new Samples(ROUND_PACKETS);
     const answers = new Samples(SAMPLE_PACKETS);
     let round = new Round();
-    for (const step of moving) {
+    for (const [index, step] of moving.entries()) {
       client.take(step);
       const moved = round.add(step, client, this.#download);
       answers.add(this.#download ? client.sent.length : step.datagrams.length, 0, moved);
       work.add(client.workNs, client.longestNs, moved);
-      if (round.packets < ROUND_PACKETS) continue;
+      if (round.packets < ROUND_PACKETS && index < moving.length - 1) continue;
       this.#time(open, round, round.opened, (slab, at, length, counter) =>
         this.#key.open(slab, at, length + TAG_LENGTH, counter, 0),
       );
@@ -134,8 +134,9 @@ class Samples {
     this.#size = packets;
   }
 
-  /** Of those that nothing interrupted, if there are such. */
+  /** Of those that nothing interrupted, if there are such; of what there is, if that is less than a sample. */
   get median(): number {
+    if (this.#whole.length + this.#interrupted.length === 0) return this.#ns / this.#packets;
     return spreadOf(this.#whole.length > 0 ? this.#whole : this.#interrupted).median;
   }
 

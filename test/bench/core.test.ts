@@ -26,4 +26,9 @@ describe('CoreTransfer', () => {
     expect(answers).toBeLessThan(0.1);
     for (const ns of [totalNs, sealNs]) expect(ns).toBeGreaterThan(0);
   });
+
+  it('says as much of a transfer that is shorter than its samples', () => {
+    using moving = new CoreTransfer(nodeCrypto, { direction: 'download', connections: 1, burst: 32, run: 32 }, 1000);
+    for (const figure of Object.values(moving.measure())) expect(figure).toBeGreaterThan(0);
+  });
 });
