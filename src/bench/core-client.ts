@@ -56,6 +56,7 @@ export class CoreClient implements Disposable {
       this.#turn(now, out);
       burst.clear();
     }
+    // Each turn fills a burst at most, and one more follows.
     while (this.sent.length <= TRAIN_DATAGRAMS - 2 * BURST_DATAGRAMS && this.end.write(now)) this.#turn(now, out);
     this.#turn(now, out);
   }

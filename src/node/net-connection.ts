@@ -3,7 +3,8 @@
  * reader, bytes that wait for credit, and who still has to say goodbye.
  *
  * Reading: what the stream takes is given back as credit, but not what overfills it; so a paused reader stops the peer after the
- * engine's window plus the stream's high-water mark. A reader with a buffer of its own takes pieces of what the engine only lends. Writing: a write is done when its last byte was posted within the credit.
+ * engine's window plus the stream's high-water mark. A reader with a buffer of its own is handed pieces of what the engine only lends.
+ * Writing: a write is done when its last byte was posted within the credit.
  */
 
 import { Queue } from '../core/base/queue.ts';
