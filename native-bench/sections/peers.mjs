@@ -11,7 +11,8 @@ export const peers = {
   note:
     'An endless stream between a Node program at the client and a plain TCP server behind a real wireguard-go (CUBIC senders, tunnel ' +
     'MTU 1420, a veth between two namespaces). “Client” is the user and system time of every process at the client: for Sluice the one ' +
-    'process that embeds it and reads; all read into one buffer (`onread` of node:net and of the tunnel), but “by events”; for a proxy the proxy and the reader; for a TUN the daemon and the reader, whose system time ' +
+    'process that embeds it and reads; all read into one buffer (`onread` of node:net and of the tunnel), but “by events”; ' +
+    'for a proxy the proxy and the reader; for a TUN the daemon and the reader, whose system time ' +
     'holds the kernel’s TCP. “Tunnel” is the same without the reader, where that is another process. Time in ksoftirqd is charged ' +
     'to nobody; receiving from the veth is charged to whoever sends. All processes share the processors, the far end among them, so ' +
     'Mbit/s says what the whole chain does, and seconds per GiB what the client costs. Ratios are to Sluice with its engine on a worker, the default where the fast UDP port works.',

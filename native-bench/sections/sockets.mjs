@@ -22,7 +22,8 @@ export const sockets = {
   note:
     'The whole way: UDP, WireGuard, TCP, streams of the embedding process. “Embedder” is its main thread, “engine” all its other ' +
     'threads, the garbage collector’s among them, both in cores; “loop” its event loop, whose p99 holds 1 ms of the timer that ' +
-    'measures it. “Into one buffer” reads with `onread`, the others by `data` events. Lost is what its UDP socket had no room for. The far end is a process of ours on the same processors: where all ' +
+    'measures it. “Into one buffer” reads with `onread`, the others by `data` events. ' +
+    'Lost is what its UDP socket had no room for. The far end is a process of ours on the same processors: where all ' +
     'together need more than the machine has, Mbit/s is not a ceiling of the tunnel.',
 
   async open({ dist, effort }) {

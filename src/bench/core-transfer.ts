@@ -1,6 +1,6 @@
 /**
  * What a transfer in memory costs the client: it is handed a recorded train of datagrams and its work on them is timed, and so are, some
- * thousands of packets at a time, the AEAD calls that the work consists of, on copies.
+ * thousands of packets at a time, the AEAD calls that the work consists of, on packets of the same lengths.
  */
 
 import { TRANSPORT_HEADER_LENGTH } from '../core/base/burst.ts';
@@ -21,7 +21,7 @@ export interface Cost {
 }
 
 const SAMPLE_PACKETS = 256;
-/** Between two looks at the AEAD alone: its copies would else fill the caches. */
+/** Between two looks at the AEAD alone: its packets would else fill the caches. */
 const ROUND_PACKETS = 2048;
 /** Each piece that is timed takes about a tenth of that; one that took longer had lost the processor to somebody else. */
 const INTERRUPTED_NS = 1e6;
@@ -31,14 +31,14 @@ export class CoreTransfer implements Disposable {
   readonly #download: boolean;
   /** Of the same cost as those of the session. */
   readonly #key: AeadKey;
-  readonly #copies: PortBurst;
+  readonly #packets: PortBurst;
 
   /** Records a transfer of so many stream bytes. */
   constructor(crypto: Crypto, work: Work, bytes: number) {
     this.#recording = new Recording(crypto, work, bytes);
     this.#download = work.direction === 'download';
     this.#key = crypto.aeadKey(new Uint8Array(32).fill(7));
-    this.#copies = new PortBurst(crypto, BURST_DATAGRAMS);
+    this.#packets = new PortBurst(crypto, BURST_DATAGRAMS);
   }
 
   /** Lets a new client do it, and says what that cost. */
@@ -72,12 +72,12 @@ export class CoreTransfer implements Disposable {
 
   [Symbol.dispose](): void {
     this.#key.wipe();
-    this.#copies[Symbol.dispose]();
+    this.#packets[Symbol.dispose]();
   }
 
   /** AEAD calls for transport messages of these lengths, some at a time, that were sealed before. */
   #time(samples: Samples, { packets }: Round, lengths: readonly number[], call: AeadCall): void {
-    const { slab, slotSize } = this.#copies;
+    const { slab, slotSize } = this.#packets;
     let total = 0;
     let longest = 0;
     for (let first = 0; first < lengths.length; first += BURST_DATAGRAMS) {

@@ -34,8 +34,8 @@ export const core: Section = {
   name: 'core',
   title: 'The core in memory, per full packet of the transfer',
   note:
-    'The client’s side, no sockets: WireGuard, TCP, acknowledgements, hand-over of every byte. “Open” and “seal” are the ' +
-    'AEAD calls in it, timed alone on copies of the same packets before and after; “other” is the rest. “× AEAD” is the whole ' +
+    'The client’s side, no sockets: WireGuard, TCP, acknowledgements, hand-over of every byte of a recorded train. “Open” and “seal” are ' +
+    'the AEAD calls in it, timed alone on packets of the same lengths, after each 2,048 of them; “other” is the rest. “× AEAD” is the whole ' +
     'against opening (sealing, for the upload) a full packet. An ACK per 2: runs of two packets of a connection, for one connection also bursts of two. ' +
     'Medians over samples of 256 packets. The backend is the one that a tunnel would have here (SLUICE_CRYPTO names another): two in one ' +
     'process would make each other slower, since V8 compiles for what it has met.',
