@@ -111,8 +111,8 @@ export class End {
 
   #deliver(now: Instant): void {
     const { machine } = this;
-    for (let event = machine.nextOutput(); event; event = machine.nextOutput()) this.#handle(event, now);
-    while (machine.nextTunnelEvent());
+    for (let event = machine.nextOutput(); event !== undefined; event = machine.nextOutput()) this.#handle(event, now);
+    while (machine.nextTunnelEvent() !== undefined);
   }
 
   #handle(event: SocketEvent, now: Instant): void {

@@ -139,7 +139,7 @@ export class Gate {
   }
 
   nextOutput(): SocketEvent | undefined {
-    return this.#events.shift();
+    return this.#events.length === 0 ? undefined : this.#events.shift();
   }
 
   #admit(asker: Asker): void {

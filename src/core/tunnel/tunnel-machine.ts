@@ -48,6 +48,8 @@ export class TunnelMachine {
   /** The peer that the internet is behind. */
   #exit: Peer | undefined;
   #exitHandshakeAt: Instant | undefined;
+  /** A handshake was completed that `#followLink` has not looked at. */
+  #handshakeCame = false;
   /** What `#tellGuard` has carried out. */
   #toldPolicy: Policy | undefined;
   /** When the parts that traffic does not touch are due, of which none has changed since it was asked. */
@@ -130,7 +132,7 @@ export class TunnelMachine {
     this.host.endBurst(now);
     this.#outerPath.handleBurst(now);
     this.#settlePath(now);
-    this.#drainDevice(now);
+    if (this.device.hasOutput) this.#drainDevice(now);
     this.#followTraffic(now);
     this.#settleLease(now);
   }
@@ -223,17 +225,18 @@ export class TunnelMachine {
 
   /** Fills `out` with datagrams to send until it is full or none is left. True if more remain. */
   transmit(out: Burst, now: Instant): boolean {
+    const { device } = this;
     while (!out.full) {
-      const datagram = this.#datagrams.shift();
-      if (datagram) {
-        out.append(datagram.bytes, datagram.to);
+      if (this.#datagrams.length > 0) {
+        const { bytes, to } = this.#datagrams.shift()!;
+        out.append(bytes, to);
         continue;
       }
       const length = this.#nextPacket(out.slab, out.nextSlot() + TRANSPORT_HEADER_LENGTH, now);
-      if (length > 0) this.device.sendPacket(out, length, now);
+      if (length === 0) break;
+      device.sendPacket(out, length, now);
       // Sending may have started a handshake: by a packet that waits for one, or by the age of the key (§6.2).
-      this.#drainDevice(now);
-      if (length === 0 && this.#datagrams.length === 0) break;
+      if (device.hasOutput) this.#drainDevice(now);
     }
     this.#followTraffic(now);
     return out.full;
@@ -294,8 +297,8 @@ export class TunnelMachine {
     const exit = this.#exit;
     const { guard } = this;
     if (
-      exit &&
-      exit.lastHandshakeAt === this.#exitHandshakeAt &&
+      exit !== undefined &&
+      !this.#handshakeCame &&
       exit.initiationUnansweredSince === undefined &&
       guard.policy === this.#toldPolicy &&
       guard.unconcerned
@@ -307,6 +310,7 @@ export class TunnelMachine {
   /** Tells the guard what the device knows. */
   #followLink(now: Instant): void {
     const exit = this.#exit;
+    this.#handshakeCame = false;
     if (!exit) return;
     if (exit.lastHandshakeAt !== this.#exitHandshakeAt) {
       this.#exitHandshakeAt = exit.lastHandshakeAt;
@@ -462,7 +466,10 @@ export class TunnelMachine {
   #drainDevice(now: Instant): void {
     for (let output = this.device.nextOutput(); output; output = this.device.nextOutput()) {
       this.#standingDeadline = 'unknown';
-      if (output.kind === 'handshake') this.#lease?.handleHandshake(now);
+      if (output.kind === 'handshake') {
+        this.#handshakeCame = true;
+        this.#lease?.handleHandshake(now);
+      }
       if (output.kind === 'endpoint-changed') this.#outerPath.handleMove();
       if (output.kind === 'handshake-failed') this.#handleFailure(output, now);
       if (output.kind !== 'datagram') this.#events.push(output);

@@ -122,11 +122,10 @@ export class VirtualHost {
   }
 
   nextOutput(): SocketEvent | undefined {
-    const sorted = this.#events.shift();
-    if (sorted) return sorted;
-    for (let event = this.#netstack.nextOutput(); event; event = this.#netstack.nextOutput())
-      if (!isReserved(event)) return event;
-    return undefined;
+    if (this.#events.length > 0) return this.#events.shift();
+    let event = this.#netstack.nextOutput();
+    while (event !== undefined && isReserved(event)) event = this.#netstack.nextOutput();
+    return event;
   }
 
   /** Every connection ends with `error` at once, and all answers of the DNS are forgotten. Listeners and UDP sockets stay. */
@@ -179,7 +178,7 @@ export class VirtualHost {
   #settle(now: Instant): void {
     for (let busy = true; busy; ) {
       busy = false;
-      for (let output = this.#resolver.nextOutput(); output; output = this.#resolver.nextOutput()) {
+      for (let output = this.#resolver.nextOutput(); output !== undefined; output = this.#resolver.nextOutput()) {
         busy = true;
         this.#act(output, now);
       }

@@ -4,10 +4,10 @@
  * not plain is left to `ip-packet.ts` and `tcp.ts`, whose every check is made here too.
  */
 
-import { fold, sum } from './checksum.ts';
+import { sum } from './checksum.ts';
 import { DEFAULT_HOP_LIMIT, PROTOCOL_TCP } from './ip.ts';
-import { ACK, PSH, type TcpSegment } from './tcp.ts';
-import { LITTLE_ENDIAN, wordView } from './word-view.ts';
+import { ACK, PSH, TcpSegment } from './tcp.ts';
+import { LITTLE_ENDIAN, type WordView, wordView } from './word-view.ts';
 
 /** IP header, TCP header and timestamps. */
 export const PLAIN_HEADERS_LENGTH = 52;
@@ -38,6 +38,27 @@ const ANY_FRAGMENT = 0xff3f_0000 | 0;
 const NO_OPTION_BUT_TIMESTAMPS = 0x80 | (ACK << 8);
 const ALIGNED_TIMESTAMPS = 0x0a08_0101;
 
+// V8 makes constants of a module's own, and looks imported ones up each time.
+const TCP = PROTOCOL_TCP;
+const NO_FLAG_BUT_PSH = ~(PSH << 8) & 0xffff;
+const WORDS_AS_SENT = LITTLE_ENDIAN;
+
+const PROTOCOL_WORD = DEFAULT_HOP_LIMIT | (PROTOCOL_TCP << 8);
+
+/** Index of the word at `offset`, or -1 where words do not begin, or have another order. */
+const plainPlace = (base: number, offset: number): number =>
+  WORDS_AS_SENT && ((base + offset) & 3) === 0 ? (base + offset) >>> 2 : -1;
+
+const halves = (word: number): number => (word & 0xffff) + (word >>> 16);
+
+const swap16 = (half: number): number => ((half & 0xff) << 8) | (half >>> 8);
+
+const swap32 = (word: number): number =>
+  (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
+
+/** As that of checksum.ts. */
+const fold = (partial: number): number => halves(halves(partial));
+
 /** The words that tell connections apart, in the byte order of the host. */
 export interface PlainTuple {
   source: number;
@@ -46,19 +67,26 @@ export interface PlainTuple {
   ports: number;
 }
 
+/** What `parsePlain` fills, and nobody else: what all plain segments have in common is written once. */
+export function plainSegment(): TcpSegment {
+  const segment = new TcpSegment();
+  segment.hasTimestamps = true;
+  return segment;
+}
+
 /**
- * Fills `segment` and `tuple` if the packet of `length` bytes at `offset` is plain, all of it belongs to it, and its IP header is right.
- * The TCP checksum is the caller's (`plainSumIsRight`).
+ * Fills `segment` and `tuple`, always the same two, if the packet of `length` bytes at `offset` is plain, all of it belongs to it, and
+ * its IP header is right. The TCP checksum is the caller's (`plainSumIsRight`).
  */
 export function parsePlain(
-  bytes: Uint8Array,
+  view: WordView,
   offset: number,
   length: number,
   segment: TcpSegment,
   tuple: PlainTuple,
 ): boolean {
-  const { words, base } = wordView(bytes);
-  const at = plainPlace(base, offset);
+  const { words } = view;
+  const at = plainPlace(view.base, offset);
   if (at < 0 || length < PLAIN_HEADERS_LENGTH) return false;
   const first = words[at]!;
   const fragment = words[at + WORD.fragment]!;
@@ -67,37 +95,37 @@ export function parsePlain(
   const destination = words[at + WORD.destination]!;
   const flags = words[at + WORD.flagsAndWindow]!;
   if ((first & 0xff) !== VERSION_4_NO_OPTIONS || swap16(first >>> 16) !== length) return false;
-  if ((fragment & ANY_FRAGMENT) !== 0 || ((protocol >>> 8) & 0xff) !== PROTOCOL_TCP) return false;
-  if ((flags & ~(PSH << 8) & 0xffff) !== NO_OPTION_BUT_TIMESTAMPS) return false;
+  if ((fragment & ANY_FRAGMENT) !== 0 || ((protocol >>> 8) & 0xff) !== TCP) return false;
+  if ((flags & NO_FLAG_BUT_PSH) !== NO_OPTION_BUT_TIMESTAMPS) return false;
   if (words[at + WORD.option]! !== ALIGNED_TIMESTAMPS) return false;
   if (fold(halves(first) + halves(fragment) + halves(protocol) + halves(source) + halves(destination)) !== 0xffff)
     return false;
   const ports = words[at + WORD.ports]!;
   tuple.source = source;
   tuple.destination = destination;
-  tuple.ports = ports;
-  segment.sourcePort = swap16(ports & 0xffff);
-  segment.destinationPort = swap16(ports >>> 16);
+  if (tuple.ports !== ports) {
+    tuple.ports = ports;
+    segment.sourcePort = swap16(ports & 0xffff);
+    segment.destinationPort = swap16(ports >>> 16);
+  }
   segment.sequence = swap32(words[at + WORD.sequence]!);
   segment.acknowledgement = swap32(words[at + WORD.acknowledgement]!);
   segment.flags = (flags >>> 8) & 0xff;
   segment.window = swap16(flags >>> 16);
   segment.payloadOffset = offset + PLAIN_HEADERS_LENGTH;
   segment.payloadLength = segment.length = length - PLAIN_HEADERS_LENGTH;
-  segment.hasTimestamps = true;
   segment.timestampValue = swap32(words[at + WORD.timestamp]!);
   segment.timestampEcho = swap32(words[at + WORD.echo]!);
-  segment.maximumSegmentSize = 0;
-  segment.windowScale = -1;
-  segment.sackPermitted = false;
-  segment.sackBlocks = 0;
   return true;
 }
 
 /** Whether the TCP checksum of a plain packet is right. The pseudo header's addresses stand before the segment. */
-export function plainSumIsRight(bytes: Uint8Array, offset: number, length: number): boolean {
-  const segment = length - TCP_OFFSET;
-  return sum(bytes, offset + TCP_OFFSET - 8, 8 + segment, PROTOCOL_TCP + segment) === 0xffff;
+export function plainSumIsRight(view: WordView, offset: number, length: number): boolean {
+  const start = offset + TCP_OFFSET - 8;
+  const summed = length - TCP_OFFSET + 8;
+  const initial = TCP + length - TCP_OFFSET;
+  if (view.sum === undefined) return sum(view.bytes, start, summed, initial) === 0xffff;
+  return fold(view.sum(view.base + start, summed) + initial) === 0xffff;
 }
 
 /** What all plain packets of one direction of a connection have in common. */
@@ -160,23 +188,4 @@ export class PlainHeaders {
     words[at + WORD.echo] = echoWord;
     return length;
   }
-}
-
-const PROTOCOL_WORD = DEFAULT_HOP_LIMIT | (PROTOCOL_TCP << 8);
-
-/** Index of the word at `offset`, or -1 where words do not begin, or have another order. */
-function plainPlace(base: number, offset: number): number {
-  return LITTLE_ENDIAN && ((base + offset) & 3) === 0 ? (base + offset) >>> 2 : -1;
-}
-
-function halves(word: number): number {
-  return (word & 0xffff) + (word >>> 16);
-}
-
-function swap16(half: number): number {
-  return ((half & 0xff) << 8) | (half >>> 8);
-}
-
-function swap32(word: number): number {
-  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 }

@@ -7,6 +7,7 @@
  */
 
 import { setU32le, u32le } from '../base/bytes.ts';
+import { wordLe } from './word-view.ts';
 
 export const MESSAGE_INITIATION = 1;
 export const MESSAGE_RESPONSE = 2;
@@ -97,4 +98,18 @@ export function writeTransportHeader(
   setU32le(bytes, offset + TRANSPORT.receiver, receiver);
   setU32le(bytes, offset + TRANSPORT.counterLow, counterLow);
   setU32le(bytes, offset + TRANSPORT.counterHigh, counterHigh);
+}
+
+/** The same into words that stand at `at`, in a fraction of the accesses. */
+export function writeTransportHeaderWords(
+  words: Int32Array,
+  at: number,
+  receiver: number,
+  counterLow: number,
+  counterHigh: number,
+): void {
+  words[at] = wordLe(MESSAGE_TRANSPORT);
+  words[at + TRANSPORT.receiver / 4] = wordLe(receiver);
+  words[at + TRANSPORT.counterLow / 4] = wordLe(counterLow);
+  words[at + TRANSPORT.counterHigh / 4] = wordLe(counterHigh);
 }

@@ -29,6 +29,11 @@ export class AllowedIps<Owner> {
     return this.#v4.findV4(bytes, offset);
   }
 
+  /** The owner of the IPv4 address that was found last, if it is this one, as it stands in a packet on a little-endian host. */
+  latestV4(word: number): Owner | undefined {
+    return this.#v4.latestV4(word);
+  }
+
   /** As `findV4`, for IPv6. An IPv4-mapped address is an IPv6 address like any other. */
   findV6(bytes: Uint8Array, offset: number): Owner | undefined {
     return this.#v6.find(bytes, offset);
@@ -54,7 +59,7 @@ class PrefixTable<Owner> {
   readonly #words: number;
   /** Longest prefix first. */
   readonly #levels: Level<Owner>[] = [];
-  /** The IPv4 address found last, as a word, and its owner, as long as no network changes: packets come in runs. */
+  /** The IPv4 address found last, with its first byte lowest, and its owner, as long as no network changes: packets come in runs. */
   #latest = 0;
   #latestOwner: Owner | undefined;
 
@@ -81,10 +86,14 @@ class PrefixTable<Owner> {
     }
   }
 
+  latestV4(word: number): Owner | undefined {
+    return word === this.#latest ? this.#latestOwner : undefined;
+  }
+
   /** As `find`, in a table of IPv4. */
   findV4(bytes: Uint8Array, offset: number): Owner | undefined {
     const address =
-      (bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!;
+      bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24);
     if (address === this.#latest && this.#latestOwner !== undefined) return this.#latestOwner;
     this.#latest = address;
     this.#latestOwner = this.find(bytes, offset);

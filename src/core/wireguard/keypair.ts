@@ -1,7 +1,7 @@
 /** One session: the keys of both directions, their counters, and whether its age still allows to use it (whitepaper §6.2). */
 
 import type { AeadKey, Crypto } from '../base/crypto.ts';
-import { elapsedMs, type Instant } from '../base/instant.ts';
+import { after, type Instant } from '../base/instant.ts';
 import type { SessionKeys } from '../noise/ikpsk2.ts';
 import {
   REJECT_AFTER_MESSAGES_HIGH,
@@ -13,6 +13,9 @@ import {
 } from './constants.ts';
 import type { Peer } from './peer.ts';
 import { ReplayWindow } from './replay-window.ts';
+
+/** Signed, which V8 keeps as a small integer: it is compared with for every packet. */
+const LIMIT_HIGH = REJECT_AFTER_MESSAGES_HIGH | 0;
 
 export interface KeypairOptions {
   readonly peer: Peer;
@@ -31,6 +34,10 @@ export class Keypair {
   /** The index we address the peer by, signed: V8 keeps that as a small integer, so that no packet makes a heap number of it. */
   readonly remoteIndex: number;
   readonly createdAt: Instant;
+  /** The moments from which each use of the key asks for a new session, or is refused. */
+  readonly #rejectFrom: Instant;
+  readonly #rekeyOnSendFrom: Instant;
+  readonly #rekeyOnReceiveFrom: Instant;
   readonly send: AeadKey;
   readonly receive: AeadKey;
   readonly window: ReplayWindow = new ReplayWindow();
@@ -47,6 +54,9 @@ export class Keypair {
     this.localIndex = options.localIndex;
     this.remoteIndex = options.remoteIndex | 0;
     this.createdAt = now;
+    this.#rejectFrom = after(now, REJECT_AFTER_TIME);
+    this.#rekeyOnSendFrom = after(now, REKEY_AFTER_TIME);
+    this.#rekeyOnReceiveFrom = after(now, REKEY_ON_RECEIVE_AFTER_TIME);
     this.send = crypto.aeadKey(keys.send);
     this.receive = crypto.aeadKey(keys.receive);
     keys.send.fill(0);
@@ -55,7 +65,7 @@ export class Keypair {
 
   /** Past REJECT_AFTER_TIME. Judged when the key is used, so that no stall of the event loop prolongs its life. */
   expired(now: Instant): boolean {
-    return elapsedMs(this.createdAt, now) >= REJECT_AFTER_TIME;
+    return now >= this.#rejectFrom;
   }
 
   canSend(now: Instant): boolean {
@@ -70,7 +80,7 @@ export class Keypair {
 
   /** §6.2: whether having sent on this key asks for a new handshake. */
   wantsRekeyAfterSending(now: Instant): boolean {
-    if (this.initiator && elapsedMs(this.createdAt, now) >= REKEY_AFTER_TIME) return true;
+    if (this.initiator && now >= this.#rekeyOnSendFrom) return true;
     return (
       this.sendHigh > REKEY_AFTER_MESSAGES_HIGH || (this.sendHigh === REKEY_AFTER_MESSAGES_HIGH && this.sendLow > 0)
     );
@@ -78,7 +88,7 @@ export class Keypair {
 
   /** §6.2: whether having received while this key is current asks for a new handshake. */
   wantsRekeyAfterReceiving(now: Instant): boolean {
-    return this.initiator && elapsedMs(this.createdAt, now) >= REKEY_ON_RECEIVE_AFTER_TIME;
+    return this.initiator && now >= this.#rekeyOnReceiveFrom;
   }
 
   wipe(): void {
@@ -90,5 +100,5 @@ export class Keypair {
 
 /** Whether a counter may neither be sent nor received: REJECT_AFTER_MESSAGES and beyond. */
 export function atMessageLimit(low: number, high: number): boolean {
-  return high === REJECT_AFTER_MESSAGES_HIGH && low >= REJECT_AFTER_MESSAGES_LOW;
+  return (high | 0) === LIMIT_HIGH && low >= REJECT_AFTER_MESSAGES_LOW;
 }

@@ -75,6 +75,10 @@ export class OutputQueue {
     this.#drops = drops;
   }
 
+  get empty(): boolean {
+    return this.#queue.length === 0;
+  }
+
   push(output: DeviceOutput): void {
     if (!this.#queue.push(output)) this.#drops.count('output-queue-full');
   }

@@ -13,6 +13,9 @@ const RING_WORDS = RING_BITS / 32;
 /** Word numbers are counters without their low 5 bits; of the low half, 27 bits remain. */
 const WORD_NUMBER_MASK = 0x7ff_ffff;
 
+/** Signed, which V8 keeps as a small integer: it is compared with for every packet. */
+const LIMIT_HIGH = REJECT_AFTER_MESSAGES_HIGH | 0;
+
 export class ReplayWindow {
   /** @internal */
   readonly ring: Uint32Array = new Uint32Array(RING_WORDS);
@@ -26,12 +29,18 @@ export class ReplayWindow {
    * packets: a forged one must not use up a counter.
    */
   accept(low: number, high: number): boolean {
-    if (high === REJECT_AFTER_MESSAGES_HIGH && low >= REJECT_AFTER_MESSAGES_LOW) return false;
+    if ((high | 0) === LIMIT_HIGH && low >= REJECT_AFTER_MESSAGES_LOW) return false;
+    const bit = 1 << (low & 31);
+    const index = (low >>> 5) % RING_WORDS;
+    // Nearly always: the next one, in a word that was cleared with its first.
+    if (low === this.greatestLow + 1 && high === this.greatestHigh && bit !== 1) {
+      this.greatestLow = low;
+      this.ring[index] = this.ring[index]! | bit;
+      return true;
+    }
     const newer = high > this.greatestHigh || (high === this.greatestHigh && low > this.greatestLow);
     if (newer) this.#advance(low, high);
     else if (this.#depth(low, high) > REPLAY_WINDOW_SIZE) return false;
-    const index = (low >>> 5) % RING_WORDS;
-    const bit = 1 << (low & 31);
     const word = this.ring[index]!;
     if ((word & bit) !== 0) return false;
     this.ring[index] = word | bit;

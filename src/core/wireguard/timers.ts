@@ -34,12 +34,13 @@ const TIMERS = {
 export type TimerName = keyof typeof TIMERS;
 
 const NAMES = Object.keys(TIMERS) as TimerName[];
+const TIMER_COUNT = NAMES.length;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Timers {
   readonly #random: Random;
   /** @internal When each timer is due; infinity while it is not armed. */
-  readonly deadlines: Float64Array = new Float64Array(NAMES.length).fill(NEVER);
+  readonly deadlines: Float64Array = new Float64Array(TIMER_COUNT).fill(NEVER);
   #persistentInterval = 0;
   #unansweredAfterMs = KEEPALIVE_TIMEOUT + REKEY_TIMEOUT;
   #anotherKeepalive = false;
@@ -55,8 +56,9 @@ export class Timers {
 
   /** When the next timer is due. */
   next(): Instant | undefined {
+    const { deadlines } = this;
     let earliest = NEVER;
-    for (let i = 0; i < this.deadlines.length; i++) earliest = Math.min(earliest, this.deadlines[i]!);
+    for (let i = 0; i < TIMER_COUNT; i++) if (deadlines[i]! < earliest) earliest = deadlines[i]!;
     return earliest === NEVER ? undefined : (earliest as Instant);
   }
 

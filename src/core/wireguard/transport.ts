@@ -12,12 +12,12 @@ import { TAG_LENGTH } from '../base/crypto.ts';
 import type { Instant } from '../base/instant.ts';
 import {
   MESSAGE_TRANSPORT,
-  messageTypeOf,
   TRANSPORT,
   TRANSPORT_MIN_LENGTH,
   writeTransportHeader,
+  writeTransportHeaderWords,
 } from '../wire/wireguard.ts';
-import { wordLe, wordView } from '../wire/word-view.ts';
+import { LITTLE_ENDIAN, wordView } from '../wire/word-view.ts';
 import { PADDING_MULTIPLE } from './constants.ts';
 import { type DeviceContext, learnEndpoint } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
@@ -33,6 +33,7 @@ const WORD = {
   receiver: TRANSPORT.receiver / 4,
   counterLow: TRANSPORT.counterLow / 4,
   counterHigh: TRANSPORT.counterHigh / 4,
+  content: TRANSPORT.ciphertext / 4,
 } as const;
 
 /** Where decrypted packets go, synchronously. */
@@ -75,62 +76,81 @@ export class Transport {
    * the first is delivered: the code of the AEAD and that of the stack would else drive each other out of the processor's caches.
    */
   receiveRun(burst: Burst, first: number, now: Instant, sink: PacketSink): number {
+    // Elsewhere each message is taken by its bytes.
+    if (!LITTLE_ENDIAN) return first;
     const { slab, offsets, lengths, endpoints, count } = burst;
     const { words, base } = wordView(slab);
     const opened = this.#opened;
+    while (opened.length < count) opened.push(undefined);
     let end = first;
+    let receiver = 0;
     let keypair: Keypair | undefined;
     for (; end < count; end++) {
       const offset = offsets[end]!;
       const length = lengths[end]!;
       const at = (base + offset) >>> 2;
-      if (messageTypeOf(wordLe(words[at]!), length) !== MESSAGE_TRANSPORT) break;
-      const receiver = wordLe(words[at + WORD.receiver]!);
-      if (!keypair || (keypair.localIndex | 0) !== receiver) keypair = this.#keypairOf(receiver, now);
-      const low = wordLe(words[at + WORD.counterLow]!) >>> 0;
-      const high = wordLe(words[at + WORD.counterHigh]!) >>> 0;
-      opened[end] = keypair && this.#open(keypair, slab, offset, length, low, high) ? keypair : undefined;
+      if (words[at]! !== MESSAGE_TRANSPORT || length < TRANSPORT_MIN_LENGTH) break;
+      const index = words[at + WORD.receiver]!;
+      if (keypair === undefined || index !== receiver) keypair = this.#keypairOf(index, now);
+      receiver = index;
+      if (keypair === undefined) continue;
+      const low = words[at + WORD.counterLow]! >>> 0;
+      const high = words[at + WORD.counterHigh]! >>> 0;
+      if (this.#open(keypair, slab, offset, length, low, high)) opened[end] = keypair;
     }
     let before: Keypair | undefined;
     let source: Endpoint | undefined;
     for (let i = first; i < end; i++) {
       const keypair = opened[i];
+      if (keypair === undefined) continue;
       opened[i] = undefined;
-      const at = (base + offsets[i]!) >>> 2;
-      const low = wordLe(words[at + WORD.counterLow]!) >>> 0;
-      const high = wordLe(words[at + WORD.counterHigh]!) >>> 0;
-      if (!keypair || !this.#takesCounter(keypair, low, high)) continue;
+      const offset = offsets[i]!;
+      const length = lengths[i]!;
+      const at = (base + offset) >>> 2;
+      if (!this.#takesCounter(keypair, words[at + WORD.counterLow]! >>> 0, words[at + WORD.counterHigh]! >>> 0))
+        continue;
+      const endpoint = endpoints[i];
       // What one message says of the session, those behind it would only repeat.
-      if (keypair === before && endpoints[i] === source) keypair.peer.rxBytes += lengths[i]!;
-      else this.#authenticated(keypair, lengths[i]!, endpoints[i], now);
+      if (keypair === before && endpoint === source) keypair.peer.rxBytes += length;
+      else this.#authenticated(keypair, length, endpoint, now);
       before = keypair;
-      source = endpoints[i];
-      this.#count(this.#deliver(keypair, slab, offsets[i]!, lengths[i]!, now, sink));
+      source = endpoint;
+      const inner = this.#plainLength(keypair.peer, words, at + WORD.content, length - TRANSPORT_MIN_LENGTH);
+      if (inner > 0) {
+        keypair.peer.timers.dataReceived(now);
+        sink.handlePacket(slab, offset + TRANSPORT.ciphertext, inner, now, keypair.peer);
+      } else this.#count(this.#deliver(keypair, slab, offset, length, now, sink));
     }
     return end;
   }
 
   /** See `Device.sendPacket`. */
   send(out: Burst, length: number, now: Instant): 'sent' | 'staged' | 'dropped' {
-    const { drops } = this.#context;
+    const { slab } = out;
     const start = out.nextSlot();
-    const peer = this.#route(out.slab, start + TRANSPORT_HEADER_LENGTH, length);
-    if (!peer) {
-      drops.count('no-route');
+    const packet = start + TRANSPORT_HEADER_LENGTH;
+    const peer = this.#route(slab, packet, length);
+    if (peer === undefined) {
+      this.#count('no-route');
       return 'dropped';
     }
     const padded = this.#padded(length);
     if (TRANSPORT_MIN_LENGTH + padded > out.slotSize) {
-      drops.count('oversized-packet');
+      this.#count('oversized-packet');
       return 'dropped';
     }
     const keypair = peer.keypairs.current;
-    if (!keypair?.canSend(now) || !peer.endpoint) {
-      this.#stage(peer, out.slab.slice(start + TRANSPORT_HEADER_LENGTH, start + TRANSPORT_HEADER_LENGTH + length));
+    const { endpoint } = peer;
+    if (keypair === undefined || endpoint === undefined || !keypair.canSend(now)) {
+      this.#stage(peer, slab.slice(packet, packet + length));
       this.#handshakes.initiate(peer, now);
       return 'staged';
     }
-    out.push(this.#seal(keypair, out.slab, start, length, padded, now), peer.endpoint);
+    const { words, base } = wordView(slab);
+    writeTransportHeaderWords(words, (base + start) >>> 2, keypair.remoteIndex, keypair.sendLow, keypair.sendHigh);
+    if (((length | padded) & 3) !== 0) slab.fill(0, packet + length, packet + padded);
+    else for (let at = length; at < padded; at += 4) words[(base + packet + at) >>> 2] = 0;
+    out.push(this.#seal(keypair, slab, packet, length, padded, now), endpoint);
     return 'sent';
   }
 
@@ -194,12 +214,22 @@ export class Transport {
     if (peer.lastReceivedAt !== now) peer.lastReceivedAt = now;
     peer.dataUnansweredSince = undefined;
     peer.timers.authenticatedReceived(now);
-    if (peer.keypairs.confirm(keypair)) this.#handshakes.complete(keypair, now);
+    const { keypairs } = peer;
+    if (keypairs.next === keypair && keypairs.confirm(keypair)) this.#handshakes.complete(keypair, now);
     if (peer.staged.length > 0) this.releaseStaged(peer, now);
-    if (!peer.lastMinuteHandshakeSent && peer.keypairs.current?.wantsRekeyAfterReceiving(now)) {
+    if (!peer.lastMinuteHandshakeSent && keypairs.current?.wantsRekeyAfterReceiving(now)) {
       peer.lastMinuteHandshakeSent = true;
       this.#handshakes.initiate(peer, now);
     }
+  }
+
+  /** The length of the IPv4 packet at word `at`, if it fits `size` bytes and its source is the peer's by the same look-up as the last. */
+  #plainLength(peer: Peer, words: Int32Array, at: number, size: number): number {
+    const first = words[at]!;
+    if (size < IPV4.headerLength || (first & 0xf0) !== 0x40) return 0;
+    const length = ((first >>> 8) & 0xff00) | (first >>> 24);
+    if (length < IPV4.headerLength || length > size) return 0;
+    return this.#context.routes.latestV4(words[at + IPV4.source / 4]!) === peer ? length : 0;
   }
 
   /** Hands the content of a message to the sink. Returns why not, if so. */
@@ -245,26 +275,28 @@ export class Transport {
     const keypair = peer.keypairs.current;
     if (!keypair?.canSend(now) || !peer.endpoint) return false;
     const padded = this.#padded(packet.length);
+    // Zeros, as padding is (§5.4.6).
     const bytes = new Uint8Array(TRANSPORT_MIN_LENGTH + padded);
     bytes.set(packet, TRANSPORT_HEADER_LENGTH);
-    this.#seal(keypair, bytes, 0, packet.length, padded, now);
+    writeTransportHeader(bytes, 0, keypair.remoteIndex, keypair.sendLow, keypair.sendHigh);
+    this.#seal(keypair, bytes, TRANSPORT_HEADER_LENGTH, packet.length, padded, now);
     this.#context.outputs.push({ kind: 'datagram', to: peer.endpoint, bytes });
     return true;
   }
 
-  /** Makes a transport message of the packet at `start` + 16, in place, and returns its length. The key can send. */
-  #seal(keypair: Keypair, bytes: Uint8Array, start: number, length: number, padded: number, now: Instant): number {
+  /** Seals the padded packet at `packet`, behind its header, and returns the length of the message. The key can send. */
+  #seal(keypair: Keypair, bytes: Uint8Array, packet: number, length: number, padded: number, now: Instant): number {
     const { peer, sendLow, sendHigh } = keypair;
-    const packet = start + TRANSPORT_HEADER_LENGTH;
-    for (let i = packet + length; i < packet + padded; i++) bytes[i] = 0;
     keypair.advance();
-    writeTransportHeader(bytes, start, keypair.remoteIndex, sendLow, sendHigh);
     keypair.send.seal(bytes, packet, padded, sendLow, sendHigh);
     const total = TRANSPORT_HEADER_LENGTH + padded + TAG_LENGTH;
+    const { timers } = peer;
     peer.txBytes += total;
-    peer.timers.authenticatedSent(now);
-    if (length > 0) peer.timers.dataSent(now);
-    if (length > 0) peer.dataUnansweredSince ??= now;
+    timers.authenticatedSent(now);
+    if (length > 0) {
+      timers.dataSent(now);
+      if (peer.dataUnansweredSince === undefined) peer.dataUnansweredSince = now;
+    }
     if (keypair.wantsRekeyAfterSending(now)) this.#handshakes.initiate(peer, now);
     return total;
   }

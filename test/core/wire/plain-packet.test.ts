@@ -4,8 +4,15 @@ import { setU16be } from '../../../src/core/base/bytes.ts';
 import { checksum, sum } from '../../../src/core/wire/checksum.ts';
 import { ipHeader, PROTOCOL_TCP } from '../../../src/core/wire/ip.ts';
 import { parseIpPacket, writeIpHeader } from '../../../src/core/wire/ip-packet.ts';
-import { PlainHeaders, type PlainTuple, parsePlain, plainSumIsRight } from '../../../src/core/wire/plain-packet.ts';
+import {
+  PlainHeaders,
+  type PlainTuple,
+  parsePlain,
+  plainSegment,
+  plainSumIsRight,
+} from '../../../src/core/wire/plain-packet.ts';
 import { ACK, FIN, PSH, parseTcp, TcpSegment, writeTcpHeader, writeTimestamps } from '../../../src/core/wire/tcp.ts';
+import { wordView } from '../../../src/core/wire/word-view.ts';
 
 interface Packet {
   readonly addresses: Uint8Array;
@@ -44,10 +51,11 @@ const lengthOf = ({ payload }: Packet): number => 52 + payload.length;
 
 /** What the short way makes of a packet. */
 function short(bytes: Uint8Array, length: number, offset = OFFSET): TcpSegment | undefined {
-  const segment = new TcpSegment();
+  const segment = plainSegment();
   const tuple: PlainTuple = { source: 0, destination: 0, ports: 0 };
-  if (!parsePlain(bytes, offset, length, segment, tuple)) return undefined;
-  return plainSumIsRight(bytes, offset, length) ? segment : undefined;
+  const view = wordView(bytes);
+  if (!parsePlain(view, offset, length, segment, tuple)) return undefined;
+  return plainSumIsRight(view, offset, length) ? segment : undefined;
 }
 
 /** What the long way makes of it. */

@@ -8,7 +8,11 @@ import { ACK, FIN, PSH, RST, SYN, type TcpSegment } from '../../wire/tcp.ts';
 import type { TcpDrop } from '../drops.ts';
 import type { Connection } from './connection.ts';
 import { acknowledges } from './sender.ts';
-import { seqAdd, seqDiff, seqGe, seqGt, seqLt } from './sequence.ts';
+import { seqAdd, seqGe, seqGt, seqLt } from './sequence.ts';
+
+// V8 makes constants of a module's own, and looks imported ones up each time.
+const PUSH = PSH;
+const PLAIN_ACK = ACK;
 
 /** RFC 7323 §5.5: a timestamp this old no longer protects, the peer's clock may have wrapped. */
 const TIMESTAMP_LIFE_MS = 24 * 24 * 3600 * 1000;
@@ -31,22 +35,24 @@ export function segmentArrives(
  * than this is left to the long way, and nothing has been changed then.
  */
 function predicted(c: Connection, segment: TcpSegment, bytes: Uint8Array, now: Instant): boolean {
-  if (c.state !== 'established' || (segment.flags & ~PSH) !== ACK || segment.hasTimestamps !== c.timestamps)
+  const { flags, payloadLength: length } = segment;
+  if (c.state !== 'established' || (flags & ~PUSH) !== PLAIN_ACK || segment.hasTimestamps !== c.timestamps)
     return false;
   const { receiver, sender } = c;
-  const length = segment.payloadLength;
-  if (segment.sequence !== receiver.next || length > seqDiff(receiver.edge, receiver.next)) return false;
-  if (c.timestamps && seqLt(segment.timestampValue, c.timestampRecent)) return false;
+  const { next } = receiver;
+  if (segment.sequence !== next || length > ((receiver.edge - next) | 0)) return false;
+  if (c.timestamps && ((segment.timestampValue - c.timestampRecent) | 0) < 0) return false;
   if (segment.sackBlocks > 0 || !receiver.inOrder) return false;
-  const acked = seqDiff(segment.acknowledgement, sender.una);
-  if (acked < 0 || acked > seqDiff(sender.next, sender.una)) return false;
-  noteTimestamp(c, segment, now);
-  c.keepAlive?.heard(now);
+  const { una } = sender;
+  const acked = (segment.acknowledgement - una) | 0;
+  if (acked < 0 || acked > ((sender.next - una) | 0)) return false;
+  if (segment.timestampValue !== c.timestampRecent) noteTimestamp(c, segment, now);
+  if (c.keepAlive !== undefined) c.keepAlive.heard(now);
   if (acked > 0 || length === 0) takeAck(c, segment, now);
   else if (segment.window << sender.scale !== sender.window) sender.updateWindow(segment);
   if (length === 0) return true;
-  measureRtt(c, segment, now);
-  receiver.acceptNext(bytes, segment.payloadOffset, length, (segment.flags & PSH) !== 0);
+  if (!c.timestamps || segment.timestampEcho !== receiver.tuning.sampledEcho) measureRtt(c, segment, now);
+  receiver.acceptNext(bytes, segment.payloadOffset, length, (flags & PUSH) !== 0);
   return true;
 }
 

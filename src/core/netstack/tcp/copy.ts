@@ -42,7 +42,7 @@ export function copyFromSlot(
   }
   const slot = (fromOffset >>> SLOT_SHIFT) & (SLOTS - 1);
   let entry = views[slot];
-  if (!entry || entry.from !== from || entry.offset !== fromOffset || entry.view.length !== length)
+  if (entry === undefined || entry.from !== from || entry.offset !== fromOffset || entry.view.length !== length)
     entry = views[slot] = { from, offset: fromOffset, view: from.subarray(fromOffset, fromOffset + length) };
   to.set(entry.view, toOffset);
 }

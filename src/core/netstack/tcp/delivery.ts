@@ -120,7 +120,7 @@ export class Delivery {
 
   /** Copies stream bytes out of a packet. */
   append(bytes: Uint8Array, offset: number, length: number): void {
-    if (!this.#piece || this.#at + length > this.#end) this.#makeRoom(length);
+    if (this.#piece === undefined || this.#at + length > this.#end) this.#makeRoom(length);
     copyFromSlot(bytes, offset, this.#piece!.bytes, this.#at, length);
     this.#at += length;
     this.#burstBytes += length;
@@ -142,7 +142,7 @@ export class Delivery {
       for (const bytes of this.#chunks) host.emit({ kind: 'tcp-data', socket, bytes });
       this.#chunks = [];
     }
-    if (last) host.emit({ kind: 'tcp-data', socket, bytes: last });
+    if (last !== undefined) host.emit({ kind: 'tcp-data', socket, bytes: last });
   }
 
   /** Forgets what was not emitted: after an abort nothing may be delivered. */
@@ -157,7 +157,12 @@ export class Delivery {
     const slab = this.#slab;
     const before = this.#piece;
     // The region ends where carving goes on: it can simply grow.
-    if (before && before === slab.piece && this.#end === before.used && this.#at + length <= before.bytes.length) {
+    if (
+      before !== undefined &&
+      before === slab.piece &&
+      this.#end === before.used &&
+      this.#at + length <= before.bytes.length
+    ) {
       before.used = Math.max(before.used, aligned(this.#at + length));
       this.#end = before.used;
       return;
@@ -182,7 +187,7 @@ export class Delivery {
   /** The chunk being filled, which then is none any more. Undefined if there is nothing in it. */
   #cutChunk(): Uint8Array | undefined {
     const piece = this.#piece;
-    if (!piece) return undefined;
+    if (piece === undefined) return undefined;
     this.#piece = undefined;
     if (piece === this.#slab.piece && this.#end === piece.used) piece.used = aligned(this.#at);
     if (this.#at > this.#start) return piece.chunk(this.#start, this.#at);

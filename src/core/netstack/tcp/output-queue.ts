@@ -19,10 +19,9 @@ export class OutputQueue {
   }
 
   get current(): Connection | undefined {
-    if (this.#current === undefined) {
-      this.#current = this.#waiting.shift();
-      this.#sent = 0;
-    }
+    if (this.#current !== undefined || this.#waiting.length === 0) return this.#current;
+    this.#sent = 0;
+    this.#current = this.#waiting.shift();
     return this.#current;
   }
 

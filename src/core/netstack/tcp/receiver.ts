@@ -113,15 +113,16 @@ export class Receiver {
 
   /** Takes `length` bytes that begin at `next` and fit the window: the fast path comes straight here. */
   acceptNext(bytes: Uint8Array, offset: number, length: number, pushed: boolean): void {
+    const before = this.next;
+    let next = (before + length) | 0;
     this.delivery.append(bytes, offset, length);
     this.acks.onSegment(length, pushed);
-    const before = this.next;
-    this.next = seqAdd(before, length);
     if (this.reassembly !== undefined && !this.reassembly.empty) {
-      this.next = this.reassembly.take(this.next, this.delivery);
+      next = this.reassembly.take(next, this.delivery);
       this.acks.immediate = true;
     }
-    const arrived = seqDiff(this.next, before);
+    this.next = next;
+    const arrived = (next - before) | 0;
     this.uncredited += arrived;
     this.tuning.arrived(arrived);
   }

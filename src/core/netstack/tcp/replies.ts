@@ -31,6 +31,10 @@ export class Replies {
     return this.#queue.push(reply);
   }
 
+  get empty(): boolean {
+    return this.#queue.length === 0;
+  }
+
   shift(): Reply | undefined {
     return this.#queue.shift();
   }

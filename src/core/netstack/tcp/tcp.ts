@@ -10,8 +10,9 @@ import type { IpAddress } from '../../base/address.ts';
 import { earliest, type Instant } from '../../base/instant.ts';
 import { pseudoHeaderSum, sum } from '../../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../../wire/ip.ts';
-import { type PlainTuple, parsePlain, plainSumIsRight } from '../../wire/plain-packet.ts';
+import { type PlainTuple, parsePlain, plainSegment, plainSumIsRight } from '../../wire/plain-packet.ts';
 import { parseTcp, TCP_HEADER_LENGTH, TcpSegment } from '../../wire/tcp.ts';
+import { wordView } from '../../wire/word-view.ts';
 import type { TcpDrop } from '../drops.ts';
 import type { SocketCommand, SocketErrorCode } from '../messages.ts';
 import { segmentArrives } from './arrive.ts';
@@ -52,6 +53,7 @@ export class Tcp {
   readonly #segment: TcpSegment = new TcpSegment();
   readonly #tuple: Int32Array = new Int32Array(TUPLE_WORDS);
   readonly #plain: PlainTuple = { source: 0, destination: 0, ports: 0 };
+  readonly #plainSegment: TcpSegment = plainSegment();
   /** Whose plain packet came last, and by what it was found: packets of one connection come in a row. */
   #latest: Connection | undefined;
   readonly #latestTuple: PlainTuple = { source: 0, destination: 0, ports: 0 };
@@ -81,14 +83,15 @@ export class Tcp {
    * judged in full. What it leads to is told at `endBurst`.
    */
   handlePlain(bytes: Uint8Array, offset: number, length: number, now: Instant): boolean {
-    const segment = this.#segment;
-    if (!parsePlain(bytes, offset, length, segment, this.#plain)) return false;
+    const segment = this.#plainSegment;
+    const view = wordView(bytes);
+    if (!parsePlain(view, offset, length, segment, this.#plain)) return false;
     // Its addresses need no check: they are those of a connection.
     const connection = this.#findPlain(bytes, offset);
-    if (!connection || !plainSumIsRight(bytes, offset, length)) return false;
-    this.#stack.touch(connection);
+    if (connection === undefined || !plainSumIsRight(view, offset, length)) return false;
+    if (!connection.touched) this.#stack.touch(connection);
     const drop = segmentArrives(connection, segment, bytes, now);
-    if (drop) this.#host.count(drop);
+    if (drop !== undefined) this.#host.count(drop);
     return true;
   }
 
@@ -164,9 +167,8 @@ export class Tcp {
   nextPacket(bytes: Uint8Array, offset: number, now: Instant): number {
     const { output, replies, timers } = this.#stack;
     if (this.#mtuChanged) this.#followMtu(now);
-    const reply = replies.shift();
-    if (reply) return writeReply(reply, bytes, offset);
-    for (let c = output.current; c; c = output.current) {
+    if (!replies.empty) return writeReply(replies.shift()!, bytes, offset);
+    for (let c = output.current; c !== undefined; c = output.current) {
       const length = nextSegment(c, bytes, offset, now);
       if (length > 0 && hasNoMore(c)) {
         output.drop();
@@ -217,9 +219,9 @@ export class Tcp {
     const { source, destination, ports } = this.#plain;
     const latest = this.#latestTuple;
     if (ports === latest.ports && source === latest.source && destination === latest.destination) {
-      if (this.#latest && this.#latest.index >= 0) return this.#latest;
+      if (this.#latest !== undefined && this.#latest.index >= 0) return this.#latest;
     }
-    const { destinationPort, sourcePort } = this.#segment;
+    const { destinationPort, sourcePort } = this.#plainSegment;
     setTuple(this.#tuple, 4, destinationPort, sourcePort, bytes, offset + 16, bytes, offset + 12);
     this.#latest = this.#stack.connections.find(this.#tuple);
     latest.source = source;
