@@ -85,36 +85,41 @@ export class Transport {
     let end = first;
     let receiver = 0;
     let keypair: Keypair | undefined;
+    let before: Keypair | undefined;
+    let source: Endpoint | undefined;
     for (; end < count; end++) {
       const offset = offsets[end]!;
       const length = lengths[end]!;
       const at = (base + offset) >>> 2;
       if (words[at]! !== MESSAGE_TRANSPORT || length < TRANSPORT_MIN_LENGTH) break;
       const index = words[at + WORD.receiver]!;
-      if (keypair === undefined || index !== receiver) keypair = this.#keypairOf(index, now);
+      // A message before it may have ended the session.
+      if (keypair === undefined || index !== receiver || keypair.wiped) keypair = this.#keypairOf(index, now);
       receiver = index;
       if (keypair === undefined) continue;
       const low = words[at + WORD.counterLow]! >>> 0;
       const high = words[at + WORD.counterHigh]! >>> 0;
-      if (this.#open(keypair, slab, offset, length, low, high)) opened[end] = keypair;
-    }
-    let before: Keypair | undefined;
-    let source: Endpoint | undefined;
-    for (let i = first; i < end; i++) {
-      const keypair = opened[i];
-      if (keypair === undefined) continue;
-      opened[i] = undefined;
-      const offset = offsets[i]!;
-      const length = lengths[i]!;
-      const at = (base + offset) >>> 2;
-      if (!this.#takesCounter(keypair, words[at + WORD.counterLow]! >>> 0, words[at + WORD.counterHigh]! >>> 0))
-        continue;
-      const endpoint = endpoints[i];
+      if (!this.#open(keypair, slab, offset, length, low, high) || !this.#takesCounter(keypair, low, high)) continue;
+      const endpoint = endpoints[end];
       // What one message says of the session, those behind it would only repeat.
       if (keypair === before && endpoint === source) keypair.peer.rxBytes += length;
       else this.#authenticated(keypair, length, endpoint, now);
       before = keypair;
       source = endpoint;
+      opened[end] = keypair;
+    }
+    for (let i = first; i < end; i++) {
+      const keypair = opened[i];
+      if (keypair === undefined) continue;
+      opened[i] = undefined;
+      // Whom a packet before it was handed to may have ended the session.
+      if (keypair.wiped) {
+        this.#count('unknown-index');
+        continue;
+      }
+      const offset = offsets[i]!;
+      const length = lengths[i]!;
+      const at = (base + offset) >>> 2;
       const inner = this.#plainLength(keypair.peer, words, at + WORD.content, length - TRANSPORT_MIN_LENGTH);
       if (inner > 0) {
         keypair.peer.timers.dataReceived(now);
@@ -193,12 +198,10 @@ export class Transport {
     return false;
   }
 
-  /** Whether an authentic message is the first with its counter, of a session that is still there. Counted if not. */
-  #takesCounter(keypair: Keypair, low: number, high: number): boolean {
-    // A message before it in its run may have ended the session.
-    if (keypair.wiped) this.#count('unknown-index');
-    else if (keypair.window.accept(low, high)) return true;
-    else this.#count('replayed');
+  /** Whether an authentic message is the first with its counter. Counted if not. */
+  #takesCounter({ window }: Keypair, low: number, high: number): boolean {
+    if (window.accept(low, high)) return true;
+    this.#count('replayed');
     return false;
   }
 

@@ -1,14 +1,15 @@
 /**
  * ChaCha20-Poly1305 (RFC 8439 §2.8) in place, for the key and the nonce that lie at KEY and NONCE. Built by scripts/wasm.mjs.
  *
- * The first four blocks of the key stream are made at once: one is the key of Poly1305, three are for the first 192 bytes, so that a
- * packet up to that length, an acknowledgement, needs no others.
+ * The first four blocks of the key stream are made at once: one is the key of Poly1305, three are for the first 192 bytes. A packet of at
+ * most 64 bytes, an acknowledgement, needs but two, and these cost half.
  */
 
 import { xorBytes } from './chacha20';
 import { sum } from './checksum';
 import { crypt, GROUP } from './crypt';
 import { KEY, NONCE, STREAM, TAG } from './memory';
+import { PAIR_TEXT, pair } from './pair';
 import { absorb, absorbLengths, begin, finish } from './poly1305';
 
 export { KEY, NONCE, sum };
@@ -20,7 +21,7 @@ const FIRST_STREAM: usize = STREAM + 64;
 
 /** Encrypts `length` bytes at `text` and writes the tag behind them. */
 export function seal(text: usize, length: i32, associated: usize, associatedLength: i32): void {
-  start(associated, associatedLength);
+  start(length, associated, associatedLength);
   const first = min(length, FIRST);
   xorBytes(text, FIRST_STREAM, first);
   const end = text + length;
@@ -38,7 +39,7 @@ export function seal(text: usize, length: i32, associated: usize, associatedLeng
 
 /** Decrypts `length` bytes at `text`, behind which lies the tag. False if the tag is wrong: then the bytes are undefined. */
 export function open(text: usize, length: i32, associated: usize, associatedLength: i32): bool {
-  start(associated, associatedLength);
+  start(length, associated, associatedLength);
   const end = text + length;
   let absorbed = text;
   let left = length;
@@ -58,9 +59,10 @@ export function open(text: usize, length: i32, associated: usize, associatedLeng
   return !v128.any_true(v128.xor(v128.load(TAG), v128.load(end)));
 }
 
-/** Makes the first four blocks of the key stream, and begins Poly1305 with the associated data. */
-function start(associated: usize, associatedLength: i32): void {
-  crypt(0, 0, 0, 0, false);
+/** Makes the first four blocks of the key stream, or the two that are enough, and begins Poly1305 with the associated data. */
+function start(length: i32, associated: usize, associatedLength: i32): void {
+  if (length <= PAIR_TEXT) pair();
+  else crypt(0, 0, 0, 0, false);
   begin(STREAM);
   absorb(associated, associatedLength);
 }
