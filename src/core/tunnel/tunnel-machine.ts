@@ -138,7 +138,8 @@ export class TunnelMachine {
   }
 
   handleCommand(command: SocketCommand, now: Instant): void {
-    if (this.#gate.admits(command, now)) this.host.handleCommand(command, now);
+    // Credit, which follows every burst, is for what came while traffic flowed.
+    if (command.kind === 'tcp-credit' || this.#gate.admits(command, now)) this.host.handleCommand(command, now);
   }
 
   /** The socket with this id, whose connect comes next, is the probe's: through a leak, nothing else connects. */

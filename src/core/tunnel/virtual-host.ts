@@ -70,6 +70,11 @@ export class VirtualHost {
   }
 
   handleCommand(command: SocketCommand, now: Instant): void {
+    // It follows every burst, and nothing follows from it for the resolver.
+    if (command.kind === 'tcp-credit') {
+      this.#netstack.handleCommand(command, now);
+      return;
+    }
     if (command.kind === 'resolve') this.#resolver.handleQuery(command, now);
     else if (command.kind === 'resolve-cancel') this.#resolver.handleCancel(command.query);
     else this.#netstack.handleCommand(command, now);

@@ -7,7 +7,6 @@
  */
 
 import { setU32le, u32le } from '../base/bytes.ts';
-import { wordLe } from './word-view.ts';
 
 export const MESSAGE_INITIATION = 1;
 export const MESSAGE_RESPONSE = 2;
@@ -37,12 +36,8 @@ export const MAC_LENGTH = 16;
 
 /** The type of the message in `length` bytes at `offset`, or `MESSAGE_UNKNOWN` if its type or its length is not one of ours. */
 export function messageType(bytes: Uint8Array, offset: number, length: number): number {
-  return length < TRANSPORT_MIN_LENGTH ? MESSAGE_UNKNOWN : messageTypeOf(u32le(bytes, offset), length);
-}
-
-/** The same, of a message whose first word is `type`. */
-export function messageTypeOf(type: number, length: number): number {
   if (length < TRANSPORT_MIN_LENGTH) return MESSAGE_UNKNOWN;
+  const type = u32le(bytes, offset);
   switch (type) {
     case MESSAGE_TRANSPORT:
       return type;
@@ -98,18 +93,4 @@ export function writeTransportHeader(
   setU32le(bytes, offset + TRANSPORT.receiver, receiver);
   setU32le(bytes, offset + TRANSPORT.counterLow, counterLow);
   setU32le(bytes, offset + TRANSPORT.counterHigh, counterHigh);
-}
-
-/** The same into words that stand at `at`, in a fraction of the accesses. */
-export function writeTransportHeaderWords(
-  words: Int32Array,
-  at: number,
-  receiver: number,
-  counterLow: number,
-  counterHigh: number,
-): void {
-  words[at] = wordLe(MESSAGE_TRANSPORT);
-  words[at + TRANSPORT.receiver / 4] = wordLe(receiver);
-  words[at + TRANSPORT.counterLow / 4] = wordLe(counterLow);
-  words[at + TRANSPORT.counterHigh / 4] = wordLe(counterHigh);
 }

@@ -19,11 +19,6 @@ export interface WordView {
 
 export const LITTLE_ENDIAN: boolean = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
-/** A word as `u32le` reads it, but signed. */
-export function wordLe(word: number): number {
-  return LITTLE_ENDIAN ? word : (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
-}
-
 let hot: WordView = { bytes: new Uint8Array(0), base: 0, words: new Int32Array(0), sum: undefined };
 let warm: WordView = { bytes: new Uint8Array(0), base: 0, words: new Int32Array(0), sum: undefined };
 

@@ -10,13 +10,7 @@ import { type Burst, TRANSPORT_HEADER_LENGTH } from '../base/burst.ts';
 import { u16be, u32le } from '../base/bytes.ts';
 import { TAG_LENGTH } from '../base/crypto.ts';
 import type { Instant } from '../base/instant.ts';
-import {
-  MESSAGE_TRANSPORT,
-  TRANSPORT,
-  TRANSPORT_MIN_LENGTH,
-  writeTransportHeader,
-  writeTransportHeaderWords,
-} from '../wire/wireguard.ts';
+import { MESSAGE_TRANSPORT, TRANSPORT, TRANSPORT_MIN_LENGTH, writeTransportHeader } from '../wire/wireguard.ts';
 import { LITTLE_ENDIAN, wordView } from '../wire/word-view.ts';
 import { PADDING_MULTIPLE } from './constants.ts';
 import { type DeviceContext, learnEndpoint } from './context.ts';
@@ -27,6 +21,12 @@ import type { Peer } from './peer.ts';
 
 const IPV4 = { headerLength: 20, totalLength: 2, source: 12, destination: 16 } as const;
 const IPV6 = { headerLength: 40, payloadLength: 4, source: 8, destination: 24 } as const;
+
+// V8 makes constants of a module's own, and looks imported ones up each time.
+const WORDS_AS_SENT = LITTLE_ENDIAN;
+const TYPE = MESSAGE_TRANSPORT;
+const HEADER = TRANSPORT_HEADER_LENGTH;
+const MIN_LENGTH = TRANSPORT_MIN_LENGTH;
 
 /** The fields of a transport message as words: in a burst it stands where words begin. */
 const WORD = {
@@ -77,7 +77,7 @@ export class Transport {
    */
   receiveRun(burst: Burst, first: number, now: Instant, sink: PacketSink): number {
     // Elsewhere each message is taken by its bytes.
-    if (!LITTLE_ENDIAN) return first;
+    if (!WORDS_AS_SENT) return first;
     const { slab, offsets, lengths, endpoints, count } = burst;
     const { words, base } = wordView(slab);
     const opened = this.#opened;
@@ -91,7 +91,7 @@ export class Transport {
       const offset = offsets[end]!;
       const length = lengths[end]!;
       const at = (base + offset) >>> 2;
-      if (words[at]! !== MESSAGE_TRANSPORT || length < TRANSPORT_MIN_LENGTH) break;
+      if (words[at]! !== TYPE || length < MIN_LENGTH) break;
       const index = words[at + WORD.receiver]!;
       // A message before it may have ended the session.
       if (keypair === undefined || index !== receiver || keypair.wiped) keypair = this.#keypairOf(index, now);
@@ -120,10 +120,10 @@ export class Transport {
       const offset = offsets[i]!;
       const length = lengths[i]!;
       const at = (base + offset) >>> 2;
-      const inner = this.#plainLength(keypair.peer, words, at + WORD.content, length - TRANSPORT_MIN_LENGTH);
+      const inner = this.#plainLength(keypair.peer, words, at + WORD.content, length - MIN_LENGTH);
       if (inner > 0) {
         keypair.peer.timers.dataReceived(now);
-        sink.handlePacket(slab, offset + TRANSPORT.ciphertext, inner, now, keypair.peer);
+        sink.handlePacket(slab, offset + HEADER, inner, now, keypair.peer);
       } else this.#count(this.#deliver(keypair, slab, offset, length, now, sink));
     }
     return end;
@@ -133,14 +133,14 @@ export class Transport {
   send(out: Burst, length: number, now: Instant): 'sent' | 'staged' | 'dropped' {
     const { slab } = out;
     const start = out.nextSlot();
-    const packet = start + TRANSPORT_HEADER_LENGTH;
+    const packet = start + HEADER;
     const peer = this.#route(slab, packet, length);
     if (peer === undefined) {
       this.#count('no-route');
       return 'dropped';
     }
     const padded = this.#padded(length);
-    if (TRANSPORT_MIN_LENGTH + padded > out.slotSize) {
+    if (MIN_LENGTH + padded > out.slotSize) {
       this.#count('oversized-packet');
       return 'dropped';
     }
@@ -151,10 +151,18 @@ export class Transport {
       this.#handshakes.initiate(peer, now);
       return 'staged';
     }
-    const { words, base } = wordView(slab);
-    writeTransportHeaderWords(words, (base + start) >>> 2, keypair.remoteIndex, keypair.sendLow, keypair.sendHigh);
-    if (((length | padded) & 3) !== 0) slab.fill(0, packet + length, packet + padded);
-    else for (let at = length; at < padded; at += 4) words[(base + packet + at) >>> 2] = 0;
+    if (WORDS_AS_SENT && ((length | padded) & 3) === 0) {
+      const { words, base } = wordView(slab);
+      const at = (base + start) >>> 2;
+      words[at] = TYPE;
+      words[at + WORD.receiver] = keypair.remoteIndex;
+      words[at + WORD.counterLow] = keypair.sendLow;
+      words[at + WORD.counterHigh] = keypair.sendHigh;
+      for (let i = at + WORD.content + (length >>> 2); i < at + WORD.content + (padded >>> 2); i++) words[i] = 0;
+    } else {
+      writeTransportHeader(slab, start, keypair.remoteIndex, keypair.sendLow, keypair.sendHigh);
+      slab.fill(0, packet + length, packet + padded);
+    }
     out.push(this.#seal(keypair, slab, packet, length, padded, now), endpoint);
     return 'sent';
   }
@@ -193,7 +201,7 @@ export class Transport {
       this.#count('counter-limit');
       return false;
     }
-    if (receive.open(bytes, offset + TRANSPORT.ciphertext, length - TRANSPORT_HEADER_LENGTH, low, high)) return true;
+    if (receive.open(bytes, offset + HEADER, length - HEADER, low, high)) return true;
     this.#count('bad-tag');
     return false;
   }
@@ -244,11 +252,11 @@ export class Transport {
     now: Instant,
     sink: PacketSink,
   ): WireGuardDrop | undefined {
-    if (messageLength === TRANSPORT_MIN_LENGTH) return undefined;
+    if (messageLength === MIN_LENGTH) return undefined;
     peer.timers.dataReceived(now);
     const { routes } = this.#context;
-    const start = offset + TRANSPORT.ciphertext;
-    const length = innerLength(bytes, start, messageLength - TRANSPORT_MIN_LENGTH);
+    const start = offset + HEADER;
+    const length = innerLength(bytes, start, messageLength - MIN_LENGTH);
     if (length === 0) return 'bad-inner-packet';
     const version = bytes[start]! >>> 4;
     const owner = version === 4 ? routes.findV4(bytes, start + IPV4.source) : routes.findV6(bytes, start + IPV6.source);
@@ -279,10 +287,10 @@ export class Transport {
     if (!keypair?.canSend(now) || !peer.endpoint) return false;
     const padded = this.#padded(packet.length);
     // Zeros, as padding is (§5.4.6).
-    const bytes = new Uint8Array(TRANSPORT_MIN_LENGTH + padded);
-    bytes.set(packet, TRANSPORT_HEADER_LENGTH);
+    const bytes = new Uint8Array(MIN_LENGTH + padded);
+    bytes.set(packet, HEADER);
     writeTransportHeader(bytes, 0, keypair.remoteIndex, keypair.sendLow, keypair.sendHigh);
-    this.#seal(keypair, bytes, TRANSPORT_HEADER_LENGTH, packet.length, padded, now);
+    this.#seal(keypair, bytes, HEADER, packet.length, padded, now);
     this.#context.outputs.push({ kind: 'datagram', to: peer.endpoint, bytes });
     return true;
   }
@@ -292,7 +300,7 @@ export class Transport {
     const { peer, sendLow, sendHigh } = keypair;
     keypair.advance();
     keypair.send.seal(bytes, packet, padded, sendLow, sendHigh);
-    const total = TRANSPORT_HEADER_LENGTH + padded + TAG_LENGTH;
+    const total = HEADER + padded + TAG_LENGTH;
     const { timers } = peer;
     peer.txBytes += total;
     timers.authenticatedSent(now);

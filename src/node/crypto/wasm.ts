@@ -11,6 +11,10 @@ import { nodeCrypto } from './node.ts';
 import { Arena } from './wasm/arena.ts';
 import { type AeadInstance, instantiate } from './wasm/instance.ts';
 
+// V8 makes constants of a module's own, and looks imported ones up each time.
+const KEY_WORDS = KEY_LENGTH / 4;
+const TAG = TAG_LENGTH;
+
 let loaded: Crypto | undefined;
 
 /** One for each thread. Throws if there is no WebAssembly with SIMD here. */
@@ -55,9 +59,9 @@ class WasmAeadKey implements AeadKey {
   }
 
   open(buffer: Uint8Array, offset: number, length: number, low: number, high: number, ad?: Uint8Array): boolean {
-    if (length < TAG_LENGTH) return false;
+    if (length < TAG) return false;
     this.#aead.use(this.#key, this.#nonce, low, high);
-    return this.#aead.open(buffer, offset, length - TAG_LENGTH, ad);
+    return this.#aead.open(buffer, offset, length - TAG, ad);
   }
 
   wipe(): void {
@@ -97,7 +101,8 @@ class WasmAead {
     const words = this.#words;
     const at = this.#nonce >>> 2;
     if (this.#inUse !== key) {
-      for (let i = 0; i < KEY_LENGTH / 4; i++) words[(this.#key >>> 2) + i] = key[i]!;
+      const keyAt = this.#key >>> 2;
+      for (let i = 0; i < KEY_WORDS; i++) words[keyAt + i] = key[i]!;
       words[at] = nonce[0]!;
       this.#inUse = key;
     }
@@ -123,7 +128,7 @@ class WasmAead {
     const at = this.#elsewhere + adLength;
     this.#copyIn(buffer.subarray(offset, offset + length), adLength);
     this.#instance.seal(at, length, this.#elsewhere, adLength);
-    buffer.set(this.#bytes.subarray(at, at + length + TAG_LENGTH), offset);
+    buffer.set(this.#bytes.subarray(at, at + length + TAG), offset);
   }
 
   open(buffer: Uint8Array, offset: number, length: number, ad: Uint8Array | undefined): boolean {
@@ -132,7 +137,7 @@ class WasmAead {
     const adLength = ad ? this.#copyIn(ad, 0) : 0;
     if (base !== ELSEWHERE) return this.#instance.open(base + offset, length, this.#elsewhere, adLength) === 1;
     const at = this.#elsewhere + adLength;
-    this.#copyIn(buffer.subarray(offset, offset + length + TAG_LENGTH), adLength);
+    this.#copyIn(buffer.subarray(offset, offset + length + TAG), adLength);
     if (this.#instance.open(at, length, this.#elsewhere, adLength) === 0) return false;
     buffer.set(this.#bytes.subarray(at, at + length), offset);
     return true;
@@ -140,7 +145,7 @@ class WasmAead {
 
   /** Copies `bytes` to where packets from elsewhere lie, `distance` bytes into it. Returns their number. */
   #copyIn(bytes: Uint8Array, distance: number): number {
-    if (distance + bytes.length + TAG_LENGTH > ELSEWHERE_BYTES)
+    if (distance + bytes.length + TAG > ELSEWHERE_BYTES)
       throw new RangeError(`"buffer" expected a datagram, got ${distance + bytes.length} bytes`);
     this.#bytes.set(bytes, this.#elsewhere + distance);
     return bytes.length;
@@ -171,6 +176,6 @@ class SlabPlace {
 
 /** Throws RangeError unless `length` bytes and a tag fit at `offset`: the module itself would write past the end. */
 function requireRoom(buffer: Uint8Array, offset: number, length: number): void {
-  if (offset < 0 || length < 0 || offset + length + TAG_LENGTH > buffer.length)
+  if (offset < 0 || length < 0 || offset + length + TAG > buffer.length)
     throw new RangeError(`"buffer" expected room for ${length} bytes and a tag at ${offset}, has ${buffer.length}`);
 }

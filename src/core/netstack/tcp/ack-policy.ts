@@ -18,13 +18,16 @@ const ACKS_PER_ROUND = 16;
 /** No timer needs to be finer. */
 const MIN_DELAY_MS = 1;
 
+// V8 makes constants of a module's own, and looks imported ones up each time.
+const NOTHING_PENDING = NEVER;
+
 export class AckPolicy {
   /** Acknowledge at the end of this burst, whatever else. */
   immediate = false;
   /** Duplicate acknowledgements owed beyond one: a peer without SACK counts them. */
   duplicates = 0;
   /** When what is pending must be acknowledged; NEVER if nothing is. */
-  deadline: Instant = NEVER;
+  deadline: Instant = NOTHING_PENDING;
   #segments = 0;
   #bytes = 0;
   #seen = 0;
@@ -50,7 +53,7 @@ export class AckPolicy {
     const inFlightShare = tuning.arrivedLastRound / (ACKS_PER_ROUND * mss);
     const k = Math.min(MAX_SEGMENTS_PER_ACK, Math.max(MIN_SEGMENTS_PER_ACK, inFlightShare));
     if (this.#segments >= k || this.#bytes >= k * mss) return true;
-    if (this.deadline === NEVER) {
+    if (this.deadline === NOTHING_PENDING) {
       const { rttMs: rtt } = path;
       const delay = rtt === 0 ? maxDelayMs : Math.min(maxDelayMs, rtt / 8);
       this.deadline = instant(now + Math.max(MIN_DELAY_MS, delay));
@@ -64,6 +67,6 @@ export class AckPolicy {
     this.#segments = 0;
     this.#bytes = 0;
     this.#pushed = false;
-    this.deadline = NEVER;
+    if (this.deadline !== NOTHING_PENDING) this.deadline = NOTHING_PENDING;
   }
 }

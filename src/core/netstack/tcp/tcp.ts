@@ -7,7 +7,7 @@
  */
 
 import type { IpAddress } from '../../base/address.ts';
-import { earliest, type Instant } from '../../base/instant.ts';
+import { type Instant, instant } from '../../base/instant.ts';
 import { pseudoHeaderSum, sum } from '../../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../../wire/ip.ts';
 import { type PlainTuple, parsePlain, plainSegment, plainSumIsRight } from '../../wire/plain-packet.ts';
@@ -70,7 +70,8 @@ export class Tcp {
    */
   handleCommand(command: SocketCommand, now: Instant): void {
     const stack = this.#stack;
-    if (command.kind === 'tcp-credit' || command.kind === 'tcp-write') this.#handleConnectionCommand(command, now);
+    if (command.kind === 'tcp-credit') stack.connections.get(command.socket)?.credit(command.bytes, now);
+    else if (command.kind === 'tcp-write') this.#handleConnectionCommand(command, now);
     else if (command.kind === 'tcp-connect') connect(stack, command, now);
     else if (command.kind === 'tcp-listen') listen(stack, command);
     else if (command.kind === 'close') closeListener(stack, command.socket);
@@ -159,7 +160,8 @@ export class Tcp {
   }
 
   nextTimeout(): Instant | undefined {
-    const next = earliest(this.#stack.timers.next, this.#stack.timeWait.next);
+    const { timers, timeWait } = this.#stack;
+    const next = timeWait.size === 0 ? timers.next : instant(Math.min(timers.next, timeWait.next));
     return next === NEVER ? undefined : next;
   }
 
@@ -205,8 +207,7 @@ export class Tcp {
   #handleConnectionCommand(command: SocketCommand & { readonly socket: number }, now: Instant): void {
     const connection = this.#stack.connections.get(command.socket);
     if (!connection) return;
-    if (command.kind === 'tcp-credit') connection.credit(command.bytes, now);
-    else if (command.kind === 'tcp-write') connection.write(command.bytes);
+    if (command.kind === 'tcp-write') connection.write(command.bytes);
     else if (command.kind === 'tcp-shutdown') connection.shutdown();
     else if (command.kind === 'tcp-abort') connection.abort();
     else if (command.kind === 'tcp-options') {

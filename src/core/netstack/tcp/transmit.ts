@@ -34,7 +34,7 @@ export function nextSegment(c: Connection, bytes: Uint8Array, offset: number, no
 
 /** Seen at a glance after a segment was sent: nothing follows it, and no timer was started. False if that takes a closer look. */
 export function hasNoMore(c: Connection): boolean {
-  return c.sender.settled && c.row.synchronized && !c.ackDue && !c.probeDue && !c.tooBigDue;
+  return !c.ackDue && c.sender.settled && c.row.synchronized && !c.probeDue && !c.tooBigDue;
 }
 
 function sendSyn(c: Connection, bytes: Uint8Array, offset: number, now: Instant): number {
