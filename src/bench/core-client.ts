@@ -5,6 +5,7 @@ import { Burst } from '../core/base/burst.ts';
 import type { Crypto } from '../core/base/crypto.ts';
 import type { Instant } from '../core/base/instant.ts';
 import { BURST_DATAGRAMS, type End, SLOT_BYTES, TRAIN_DATAGRAMS, type Train } from './core-ends.ts';
+import { elapsedNs, startTime } from './stopwatch.ts';
 
 /** What comes at one moment. */
 export interface Step {
@@ -69,12 +70,12 @@ export class CoreClient implements Disposable {
 
   /** Only what the driver does is timed. */
   #turn(now: Instant, out: Train | undefined): void {
-    const start = performance.now();
+    const start = startTime();
     if (this.#received.count > 0) this.end.handle(this.#received, now);
     this.end.handleTimeout(now);
     this.#transmit.clear();
     this.end.machine.transmit(this.#transmit, now);
-    const ns = (performance.now() - start) * 1e6;
+    const ns = elapsedNs(start);
     this.workNs += ns;
     if (ns > this.longestNs) this.longestNs = ns;
     for (let i = 0; i < this.#transmit.count; i++) this.sent.push(this.#transmit.lengths[i]!);

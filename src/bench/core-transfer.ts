@@ -9,6 +9,7 @@ import { type CoreClient, PortBurst, type Step } from './core-client.ts';
 import { BURST_DATAGRAMS, FULL_BYTES } from './core-ends.ts';
 import { Recording, type Work } from './core-recording.ts';
 import { spreadOf } from './statistics.ts';
+import { elapsedNs, startTime } from './stopwatch.ts';
 
 /** Per full packet that was moved: medians of samples that nothing interrupted, if there are such. */
 export interface Cost {
@@ -83,12 +84,12 @@ export class CoreTransfer implements Disposable {
     for (let first = 0; first < lengths.length; first += BURST_DATAGRAMS) {
       const count = Math.min(BURST_DATAGRAMS, lengths.length - first);
       const each = (handle: AeadCall): number => {
-        const start = performance.now();
+        const start = startTime();
         for (let i = 0; i < count; i++) {
           const text = lengths[first + i]! - TRANSPORT_HEADER_LENGTH - TAG_LENGTH;
           handle(slab, i * slotSize + TRANSPORT_HEADER_LENGTH, text, i);
         }
-        return (performance.now() - start) * 1e6;
+        return elapsedNs(start);
       };
       each((bytes, at, length, counter) => this.#key.seal(bytes, at, length, counter, 0));
       const ns = each(call);

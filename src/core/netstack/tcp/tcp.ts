@@ -12,7 +12,7 @@ import { pseudoHeaderSum, sum } from '../../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../../wire/ip.ts';
 import { type PlainTuple, parsePlain, plainSegment, plainSumIsRight } from '../../wire/plain-packet.ts';
 import { parseTcp, TCP_HEADER_LENGTH, TcpSegment } from '../../wire/tcp.ts';
-import { wordView } from '../../wire/word-view.ts';
+import { type WordView, wordView } from '../../wire/word-view.ts';
 import type { TcpDrop } from '../drops.ts';
 import type { SocketCommand, SocketErrorCode } from '../messages.ts';
 import { segmentArrives } from './arrive.ts';
@@ -54,6 +54,8 @@ export class Tcp {
   readonly #tuple: Int32Array = new Int32Array(TUPLE_WORDS);
   readonly #plain: PlainTuple = { source: 0, destination: 0, ports: 0 };
   readonly #plainSegment: TcpSegment = plainSegment();
+  /** Of the bytes that the packet before lay in. */
+  #view: WordView = wordView(new Uint8Array(0));
   /** Whose plain packet came last, and by what it was found: packets of one connection come in a row. */
   #latest: Connection | undefined;
   readonly #latestTuple: PlainTuple = { source: 0, destination: 0, ports: 0 };
@@ -85,7 +87,8 @@ export class Tcp {
    */
   handlePlain(bytes: Uint8Array, offset: number, length: number, now: Instant): boolean {
     const segment = this.#plainSegment;
-    const view = wordView(bytes);
+    if (this.#view.bytes !== bytes) this.#view = wordView(bytes);
+    const view = this.#view;
     if (!parsePlain(view, offset, length, segment, this.#plain)) return false;
     // Its addresses need no check: they are those of a connection.
     const connection = this.#findPlain(bytes, offset);
