@@ -27,6 +27,7 @@ const WORDS_AS_SENT = LITTLE_ENDIAN;
 const TYPE = MESSAGE_TRANSPORT;
 const HEADER = TRANSPORT_HEADER_LENGTH;
 const MIN_LENGTH = TRANSPORT_MIN_LENGTH;
+const PADDING = PADDING_MULTIPLE;
 
 /** The fields of a transport message as words: in a burst it stands where words begin. */
 const WORD = {
@@ -134,7 +135,9 @@ export class Transport {
     const { slab } = out;
     const start = out.nextSlot();
     const packet = start + HEADER;
-    const peer = this.#route(slab, packet, length);
+    const { words, base } = wordView(slab);
+    const at = (base + start) >>> 2;
+    const peer = this.#plainRoute(words, at + WORD.content, length) ?? this.#route(slab, packet, length);
     if (peer === undefined) {
       this.#count('no-route');
       return 'dropped';
@@ -152,8 +155,6 @@ export class Transport {
       return 'staged';
     }
     if (WORDS_AS_SENT && ((length | padded) & 3) === 0) {
-      const { words, base } = wordView(slab);
-      const at = (base + start) >>> 2;
       words[at] = TYPE;
       words[at + WORD.receiver] = keypair.remoteIndex;
       words[at + WORD.counterLow] = keypair.sendLow;
@@ -265,6 +266,12 @@ export class Transport {
     return undefined;
   }
 
+  /** The peer of an IPv4 packet at word `at`, if the last look-up was for its destination. */
+  #plainRoute(words: Int32Array, at: number, length: number): Peer | undefined {
+    if (!WORDS_AS_SENT || length < IPV4.headerLength || (words[at]! & 0xf0) !== 0x40) return undefined;
+    return this.#context.routes.latestV4(words[at + IPV4.destination / 4]!);
+  }
+
   /** The peer that the destination of an inner packet belongs to. */
   #route(bytes: Uint8Array, start: number, length: number): Peer | undefined {
     const { routes } = this.#context;
@@ -314,8 +321,9 @@ export class Transport {
 
   /** Padding hides the exact length but never makes a packet larger than the tunnel's MTU. */
   #padded(length: number): number {
-    const padded = (length + PADDING_MULTIPLE - 1) & -PADDING_MULTIPLE;
-    return Math.min(padded, Math.max(length, this.#context.mtu));
+    const { mtu } = this.#context;
+    const padded = (length + PADDING - 1) & -PADDING;
+    return padded <= mtu ? padded : Math.max(length, mtu);
   }
 }
 
