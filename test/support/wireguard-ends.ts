@@ -53,6 +53,7 @@ export class End {
   wallOffsetMs = 0;
   now: Instant = instant(0);
   readonly #burst: Burst = new Burst(1, 65_536);
+  readonly #received: Burst = new Burst(1, 65_536);
 
   constructor(options: EndOptions) {
     this.random = new SeededRandom(options.seed ?? 1);
@@ -80,15 +81,20 @@ export class End {
     return peer;
   }
 
-  /** Hands one datagram in, as a copy, and collects what comes out. */
+  /** Hands one datagram in, as a burst, and collects what comes out. */
   feed(bytes: Uint8Array, from: Endpoint | undefined): void {
-    this.device.handleDatagram(Uint8Array.from(bytes), from, this.now, this);
+    this.#received.clear();
+    // Bytes of other packets lie behind it, as they do in a port's memory.
+    this.#received.slab.fill(0xaa);
+    if (!this.#received.append(bytes, from)) throw new Error(`no slot has room for ${bytes.length} bytes`);
+    this.device.handleBurst(this.#received, this.now, this);
     this.drain();
   }
 
   /** Sends an inner packet; a sealed one goes to the outbox. */
   send(packet: Uint8Array): 'sent' | 'staged' | 'dropped' {
     this.#burst.clear();
+    this.#burst.slab.fill(0xaa);
     this.#burst.slab.set(packet, this.#burst.nextSlot() + TRANSPORT_HEADER_LENGTH);
     const outcome = this.device.sendPacket(this.#burst, packet.length, this.now);
     for (let i = 0; i < this.#burst.count; i++)

@@ -94,8 +94,7 @@ export class Transport {
       const at = (base + offset) >>> 2;
       if (words[at]! !== TYPE || length < MIN_LENGTH) break;
       const index = words[at + WORD.receiver]!;
-      // A message before it may have ended the session.
-      if (keypair === undefined || index !== receiver || keypair.wiped) keypair = this.#keypairOf(index, now);
+      if (keypair === undefined || index !== receiver) keypair = this.#keypairOf(index, now);
       receiver = index;
       if (keypair === undefined) continue;
       const low = words[at + WORD.counterLow]! >>> 0;

@@ -40,6 +40,24 @@ describe('a pair of devices', () => {
   });
 });
 
+describe('the deadline of a device', () => {
+  it('is the earliest of all its peers, however many there are (W§6)', () => {
+    const { a } = pair();
+    const { random, device, now } = a;
+    expect(device.nextTimeout()).toBeUndefined();
+    const stranger = { allowedIps: [], endpoint: A_OUTER };
+    const first = a.addPeer({ publicKey: random.bytes(32) }, { ...stranger, persistentKeepaliveSeconds: 25 });
+    const alone = device.nextTimeout()!;
+    expect(alone).toBeGreaterThan(now);
+    const second = a.addPeer({ publicKey: random.bytes(32) }, { ...stranger, persistentKeepaliveSeconds: 1 });
+    expect(device.nextTimeout()).toBe(now + 1_000);
+    device.removePeer(first, now);
+    expect(device.nextTimeout()).toBe(now + 1_000);
+    device.removePeer(second, now);
+    expect(device.nextTimeout()).toBeUndefined();
+  });
+});
+
 /** Real for handshakes, which have associated data; free of cost and memory for packets, which have none. */
 const packetsForFree: Crypto = {
   ...nodeCrypto,

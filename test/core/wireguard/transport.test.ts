@@ -263,6 +263,16 @@ describe('sending', () => {
     expect(end.send(new Uint8Array(60).fill(0x75))).toBe('dropped');
   });
 
+  it('H8: the destination decides, whatever address was looked up before (W§2)', () => {
+    const rig = new Rig({ peer: { endpoint: REFERENCE_OUTER, allowedIps: [net('10.66.1.0/24')] } });
+    rig.connect();
+    expect(rig.end.send(innerPacket(B_INNER, '10.66.1.1'))).toBe('sent');
+    expect(rig.end.send(innerPacket('10.66.1.1', '10.66.2.1'))).toBe('dropped');
+    expect(rig.end.send(innerPacket(B_INNER, '10.66.1.1'))).toBe('sent');
+    expect(rig.end.send(innerPacket(B_INNER, '10.66.2.1'))).toBe('dropped');
+    expect(rig.dropped('no-route')).toBe(2);
+  });
+
   it('H8: a network given to another peer is no longer the first one’s (W§2)', () => {
     const end = new End({ endpoint: A_OUTER });
     const first = end.addPeer(
