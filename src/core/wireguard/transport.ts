@@ -93,6 +93,7 @@ export class Transport {
       const length = lengths[end]!;
       const at = (base + offset) >>> 2;
       if (words[at]! !== TYPE || length < MIN_LENGTH) break;
+      opened[end] = undefined;
       const index = words[at + WORD.receiver]!;
       if (keypair === undefined || index !== receiver) keypair = this.#keypairOf(index, now);
       receiver = index;

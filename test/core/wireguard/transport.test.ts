@@ -107,6 +107,27 @@ describe('receiving', () => {
     expect(rig.dropped('unknown-index')).toBe(2);
   });
 
+  it('what a burst left undelivered, since its sink failed, vouches for nothing in the next (W§5.4.6)', () => {
+    const rig = new Rig();
+    const session = rig.connect();
+    const burst = new Burst(8);
+    for (const counter of [1n, 2n]) burst.append(session.seal(counter, fromReference('x')), REFERENCE_OUTER);
+    const failing = {
+      handlePacket(): void {
+        throw new Error('the sink failed');
+      },
+    };
+    expect(() => rig.end.device.handleBurst(burst, rig.end.now, failing)).toThrow('the sink failed');
+    burst.clear();
+    burst.append(session.seal(3n, fromReference('y')), REFERENCE_OUTER);
+    const forged = session.seal(4n, fromReference('z'));
+    forged[20]! ^= 1;
+    burst.append(forged, REFERENCE_OUTER);
+    rig.end.device.handleBurst(burst, rig.end.now, rig.end);
+    expect(texts(rig.end.inbox)).toEqual(['y']);
+    expect(rig.dropped('bad-tag')).toBe(1);
+  });
+
   it('a counter that stands twice in a burst is taken once (W§5.4.6)', () => {
     const rig = new Rig();
     const session = rig.connect();
