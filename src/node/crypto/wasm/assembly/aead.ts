@@ -2,7 +2,7 @@
  * ChaCha20-Poly1305 (RFC 8439 §2.8) in place, for the key and the nonce that lie at KEY and NONCE. Built by scripts/wasm.mjs.
  *
  * The first four blocks of the key stream are made at once: one is the key of Poly1305, three are for the first 192 bytes. A packet of at
- * most 64 bytes, an acknowledgement, needs but two, and these cost half.
+ * most 64 bytes, an acknowledgement, needs but two, and these cost less.
  */
 
 import { xorBytes } from './chacha20';

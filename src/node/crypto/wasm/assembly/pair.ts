@@ -1,5 +1,5 @@
 /**
- * ChaCha20 (RFC 8439 §2.3), two blocks, each in four vectors of a row: for packets that need no more, in half the time of four. The
+ * ChaCha20 (RFC 8439 §2.3), two blocks, each in four vectors of a row: for packets that need no more, in less time than four. The
  * quarter rounds work on all columns of a block at once; between them the rows are turned, so that diagonals become columns.
  */
 
