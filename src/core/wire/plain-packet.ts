@@ -4,7 +4,7 @@
  * not plain is left to `ip-packet.ts` and `tcp.ts`, whose every check is made here too.
  */
 
-import { sum } from './checksum.ts';
+import { fold, sum } from './checksum.ts';
 import { DEFAULT_HOP_LIMIT, PROTOCOL_TCP } from './ip.ts';
 import { ACK, PSH, TcpSegment } from './tcp.ts';
 import { LITTLE_ENDIAN, type WordView, wordView } from './word-view.ts';
@@ -55,9 +55,6 @@ const swap16 = (half: number): number => ((half & 0xff) << 8) | (half >>> 8);
 
 const swap32 = (word: number): number =>
   (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
-
-/** As that of checksum.ts. */
-const fold = (partial: number): number => halves(halves(partial));
 
 /** The words that tell connections apart, in the byte order of the host. */
 export interface PlainTuple {

@@ -29,7 +29,7 @@ export function sumMemoryWith(memory: ArrayBufferLike, memorySum: MemorySum): vo
   sums.set(memory, memorySum);
 }
 
-/** The view of the memory that `bytes` lies in; valid until the next call. */
+/** The view of the memory that `bytes` lies in. Another call may make it that of others: as long as it has these `bytes`, it is theirs. */
 export function wordView(bytes: Uint8Array): WordView {
   return hot.bytes === bytes ? hot : select(bytes);
 }

@@ -58,3 +58,11 @@ export const RATE_LIMIT_ENTRIES = 8_192;
 export const PROLOGUE = 'WireGuard v1 zx2c4 Jason@zx2c4.com';
 export const LABEL_MAC1 = 'mac1----';
 export const LABEL_COOKIE = 'cookie--';
+
+/** Signed, which V8 keeps as a small integer: it is compared with for every packet. */
+const LIMIT_HIGH = REJECT_AFTER_MESSAGES_HIGH | 0;
+
+/** Whether a counter may neither be sent nor received: REJECT_AFTER_MESSAGES and beyond. */
+export function atMessageLimit(low: number, high: number): boolean {
+  return (high | 0) === LIMIT_HIGH && low >= REJECT_AFTER_MESSAGES_LOW;
+}

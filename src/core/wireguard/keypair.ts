@@ -4,8 +4,7 @@ import type { AeadKey, Crypto } from '../base/crypto.ts';
 import { after, type Instant } from '../base/instant.ts';
 import type { SessionKeys } from '../noise/ikpsk2.ts';
 import {
-  REJECT_AFTER_MESSAGES_HIGH,
-  REJECT_AFTER_MESSAGES_LOW,
+  atMessageLimit,
   REJECT_AFTER_TIME,
   REKEY_AFTER_MESSAGES_HIGH,
   REKEY_AFTER_TIME,
@@ -13,9 +12,6 @@ import {
 } from './constants.ts';
 import type { Peer } from './peer.ts';
 import { ReplayWindow } from './replay-window.ts';
-
-/** Signed, which V8 keeps as a small integer: it is compared with for every packet. */
-const LIMIT_HIGH = REJECT_AFTER_MESSAGES_HIGH | 0;
 
 export interface KeypairOptions {
   readonly peer: Peer;
@@ -96,9 +92,4 @@ export class Keypair {
     this.send.wipe();
     this.receive.wipe();
   }
-}
-
-/** Whether a counter may neither be sent nor received: REJECT_AFTER_MESSAGES and beyond. */
-export function atMessageLimit(low: number, high: number): boolean {
-  return (high | 0) === LIMIT_HIGH && low >= REJECT_AFTER_MESSAGES_LOW;
 }

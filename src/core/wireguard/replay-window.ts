@@ -3,7 +3,7 @@
  * so that a counter up to 8128 behind the greatest is still judged. Counters are 64-bit, as two 32-bit halves.
  */
 
-import { REJECT_AFTER_MESSAGES_HIGH, REJECT_AFTER_MESSAGES_LOW } from './constants.ts';
+import { atMessageLimit } from './constants.ts';
 
 /** How far behind the greatest counter a new one may be. */
 export const REPLAY_WINDOW_SIZE = 8_128;
@@ -12,9 +12,6 @@ const RING_BITS = 8_192;
 const RING_WORDS = RING_BITS / 32;
 /** Word numbers are counters without their low 5 bits; of the low half, 27 bits remain. */
 const WORD_NUMBER_MASK = 0x7ff_ffff;
-
-/** Signed, which V8 keeps as a small integer: it is compared with for every packet. */
-const LIMIT_HIGH = REJECT_AFTER_MESSAGES_HIGH | 0;
 
 export class ReplayWindow {
   /** @internal */
@@ -29,7 +26,7 @@ export class ReplayWindow {
    * packets: a forged one must not use up a counter.
    */
   accept(low: number, high: number): boolean {
-    if ((high | 0) === LIMIT_HIGH && low >= REJECT_AFTER_MESSAGES_LOW) return false;
+    if (atMessageLimit(low, high)) return false;
     const bit = 1 << (low & 31);
     const index = (low >>> 5) % RING_WORDS;
     // Nearly always: the next one, in a word that was cleared with its first.

@@ -12,10 +12,10 @@ import { TAG_LENGTH } from '../base/crypto.ts';
 import type { Instant } from '../base/instant.ts';
 import { MESSAGE_TRANSPORT, TRANSPORT, TRANSPORT_MIN_LENGTH, writeTransportHeader } from '../wire/wireguard.ts';
 import { LITTLE_ENDIAN, wordView } from '../wire/word-view.ts';
-import { PADDING_MULTIPLE } from './constants.ts';
+import { atMessageLimit, PADDING_MULTIPLE } from './constants.ts';
 import { type DeviceContext, learnEndpoint } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
-import { atMessageLimit, type Keypair } from './keypair.ts';
+import type { Keypair } from './keypair.ts';
 import type { WireGuardDrop } from './outputs.ts';
 import type { Peer } from './peer.ts';
 
@@ -227,7 +227,7 @@ export class Transport {
     peer.dataUnansweredSince = undefined;
     peer.timers.authenticatedReceived(now);
     const { keypairs } = peer;
-    if (keypairs.next === keypair && keypairs.confirm(keypair)) this.#handshakes.complete(keypair, now);
+    if (keypairs.confirm(keypair)) this.#handshakes.complete(keypair, now);
     if (peer.staged.length > 0) this.releaseStaged(peer, now);
     if (!peer.lastMinuteHandshakeSent && keypairs.current?.wantsRekeyAfterReceiving(now)) {
       peer.lastMinuteHandshakeSent = true;
