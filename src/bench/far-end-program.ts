@@ -88,7 +88,8 @@ async function openPort(): Promise<UdpPort> {
   const port = poller.open(at, handlers);
   // This process has nothing else to do: it sleeps in the poller, and timers may be a millisecond late.
   const turn = (): void => {
-    poller.wait(1);
+    const next = driver.nextTurn();
+    poller.wait(next === undefined ? 1 : Math.min(1, next - systemClock.now()));
     poller.receive();
     setImmediate(turn);
   };

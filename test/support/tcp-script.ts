@@ -98,6 +98,8 @@ export class Script implements TcpHost {
   readonly icmp: Uint8Array[] = [];
   /** Everything sent and not looked at yet. */
   readonly sent: SentSegment[] = [];
+  /** No more packets of ours leave at once, as where the machine has no time for more. */
+  packetsAtOnce: number = Number.POSITIVE_INFINITY;
   readonly #buffer: Uint8Array = new Uint8Array(2048);
   readonly #family: 4 | 6;
   #mtu: number;
@@ -209,7 +211,7 @@ export class Script implements TcpHost {
   }
 
   drain(): void {
-    for (;;) {
+    for (let packets = 0; packets < this.packetsAtOnce; packets++) {
       const length = this.tcp.nextPacket(this.#buffer, 0, this.time);
       if (length === 0) return;
       if (this.#buffer[this.#family === 4 ? 9 : 6] !== PROTOCOL_TCP) this.icmp.push(this.#buffer.slice(0, length));

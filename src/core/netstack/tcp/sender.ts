@@ -140,9 +140,9 @@ export class Sender {
       this.#restartAfterIdle(now);
       return length;
     }
-    if (this.recovery.allowance >= length) return length;
-    this.recovery.limited = true;
-    return NOTHING;
+    // Whoever is not asked again, for want of room or time to send more, was not held back either.
+    this.recovery.limited = this.recovery.allowance < length;
+    return this.recovery.limited ? NOTHING : length;
   }
 
   /** True if our FIN goes with a segment of `length` bytes at `next`. */

@@ -40,6 +40,33 @@ describe('what may be sent', () => {
     expect(script.take().length).toBeLessThanOrEqual(11);
   });
 
+  it('does not grow the window that the machine is too slow to use, nor the credit that follows it (RFC 7661 §4.1)', () => {
+    const script = established({ scale: 7 });
+    write(script, 20, 256 << 10);
+    expect(script.take()).toHaveLength(10);
+    script.packetsAtOnce = 16;
+    let acknowledged = 0;
+    let highest = 10;
+    let inFlight = 0;
+    let credit = 0;
+    for (let round = 0; round < 300; round++) {
+      acknowledge(script, 30 + round, 1 + highest * MSS, 65_000);
+      const before = acknowledged;
+      acknowledged = highest;
+      highest += script.take().length;
+      inFlight = Math.max(inFlight, highest - before);
+      const granted = script.takeEvents().reduce((sum, e) => sum + (e.kind === 'tcp-write-credit' ? e.bytes : 0), 0);
+      credit += granted;
+      script.tcp.handleCommand({ kind: 'tcp-write', socket: SOCKET, bytes: new Uint8Array(granted) }, script.time);
+    }
+    expect(inFlight).toBeLessThan(100);
+    script.packetsAtOnce = Number.POSITIVE_INFINITY;
+    acknowledge(script, 330, 1 + highest * MSS, 65_000);
+    expect(script.take().length).toBeLessThanOrEqual(2 * inFlight);
+    // What was acknowledged came back, and no more.
+    expect(credit).toBeLessThanOrEqual(highest * MSS);
+  });
+
   it('returns to the initial window after a long silence (RFC 5681 §4.1)', () => {
     const script = established({ scale: 7 });
     write(script, 20, 200_000);
