@@ -14,8 +14,8 @@ const PIECE_SIZE = 64 * 1024;
 const RESERVE_MAX = 32 * 1024;
 /** Chunks begin at multiples of this: copies to and from shared memory are four times slower if only one end does. */
 const ALIGNMENT = 8;
-/** Pieces that are watched for chunks to come back. */
-const WATCHED = 8;
+/** Pieces that are watched for chunks to come back: more than one burst fills, which is up to 1 MiB where the system joins datagrams. */
+const WATCHED = 24;
 /** Chunks of a piece whose views are kept. */
 const VIEWS = 64;
 

@@ -171,6 +171,25 @@ describe('delivery', () => {
     expect(memory.size).toBeLessThanOrEqual(4);
   });
 
+  it('takes no new memory for bursts of 1 MiB that are given back whole', () => {
+    const slab = new Slab();
+    const delivery = new Delivery(slab);
+    const read: Uint8Array[] = [];
+    const memory = new Set<ArrayBufferLike>();
+    const host = { emit: ({ bytes }: { bytes: Uint8Array }) => void read.push(bytes) } as never;
+    const packet = new Uint8Array(1368);
+    for (let burst = 0; burst < 50; burst++) {
+      for (let i = 0; i < 766; i++) delivery.append(packet, 0, packet.length);
+      delivery.flush(host, 1);
+      for (const chunk of read.splice(0)) {
+        memory.add(chunk.buffer);
+        slab.reclaim(chunk);
+      }
+    }
+    const packetsOfPiece = Math.floor((64 << 10) / packet.length);
+    expect(memory.size).toBe(Math.ceil(766 / packetsOfPiece));
+  });
+
   it('hands a chunk that came back out again, for as many bytes at the same place, and no other', () => {
     const slab = new Slab();
     const delivery = new Delivery(slab);
