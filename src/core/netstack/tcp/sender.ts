@@ -9,6 +9,7 @@ import { ACK, type TcpSegment } from '../../wire/tcp.ts';
 import type { CongestionController } from './congestion/controller.ts';
 import { Cubic } from './congestion/cubic.ts';
 import { Reno } from './congestion/reno.ts';
+import { Flight } from './flight.ts';
 import type { MemoryBudget } from './memory.ts';
 import { Pacer } from './pacer.ts';
 import { LossRecovery } from './recovery.ts';
@@ -17,6 +18,9 @@ import { SendBuffer } from './send-buffer.ts';
 import { seqAdd, seqDiff, seqLe, seqLt } from './sequence.ts';
 import type { TcpSettings } from './settings.ts';
 import { NEVER } from './timers.ts';
+
+/** Written and not yet sent: more would only wait, in memory that is no longer in the processor's caches when its turn comes. */
+const READY_BYTES = 1024 * 1024;
 
 /** What `plan` says when there is nothing to send, or it may not be sent now. */
 export const NOTHING = -1;
@@ -57,6 +61,7 @@ export class Sender {
   readonly pacer: Pacer = new Pacer();
   readonly recovery: LossRecovery;
   #creditLimit: number;
+  readonly #flight: Flight = new Flight();
   #windowSequence = 0;
   #windowAck = 0;
   #probeDue = false;
@@ -78,6 +83,7 @@ export class Sender {
   open(initialSequence: number): void {
     this.initial = this.una = initialSequence;
     this.next = this.end = seqAdd(initialSequence, 1);
+    this.#flight.begin(this.next);
   }
 
   /** Both SYNs are acknowledged. `initialWindow` is the congestion window to begin with. */
@@ -100,9 +106,11 @@ export class Sender {
     return this.#creditLimit;
   }
 
-  /** The credit that this connection has use for: twice the congestion window, one in flight and one ready to follow it. */
+  /** The credit that this connection has use for: what it keeps in flight, and ready behind it as much as may follow. */
   get demand(): number {
-    return Math.min(this.#settings.sendBufferMax, Math.floor(2 * this.recovery.congestion.window));
+    const { sendBufferStart, sendBufferMax } = this.#settings;
+    const ready = Math.min(READY_BYTES, Math.floor(this.recovery.congestion.window));
+    return Math.max(sendBufferStart, Math.min(sendBufferMax, this.#flight.peak + ready));
   }
 
   /** False if the embedder had no credit for it. */
@@ -158,6 +166,7 @@ export class Sender {
     this.#probeDue = false;
     this.persistAt = NEVER;
     this.next = seqAdd(sequence, space);
+    this.#flight.onSent(seqDiff(this.next, this.una));
     if (fin) this.finSent = true;
     this.#lastSent = now;
     this.recovery.onSent(sequence, space, fin, now);
@@ -250,11 +259,12 @@ export class Sender {
   }
 
   #advance(acknowledgement: number, advanced: number): void {
+    this.#flight.onAck(acknowledgement, seqDiff(this.next, acknowledgement), this.next);
     this.una = acknowledgement;
     if (this.finSent && acknowledgement === this.next) this.finAcknowledged = true;
     const bytes = Math.min(this.buffer.length, this.finAcknowledged ? advanced - 1 : advanced);
     this.buffer.release(bytes);
-    const returned = Math.max(0, Math.min(bytes, this.#creditLimit - this.#memory.sendShare));
+    const returned = Math.max(0, Math.min(bytes, this.#creditLimit - Math.min(this.demand, this.#memory.sendShare)));
     this.#creditLimit -= returned;
     this.#memory.sendBuffers -= returned;
     this.creditOwed += bytes - returned;

@@ -283,6 +283,34 @@ describe('write credit', () => {
     expect(total).toBeLessThanOrEqual(1024 * 1024);
   });
 
+  it('is for what is in flight and up to 1 MiB behind it, and shrinks again with what is in flight', () => {
+    const script = established({ scale: 10 });
+    const held = (): number => script.tcp.memoryUse().sendBufferBytes;
+    let credit = 256 * 1024;
+    let highest = 1;
+    let now = 20;
+    /** One round trip, in which the application writes all it may and the peer takes what its window permits. */
+    const roundTrip = (window: number): number => {
+      if (credit > 0) write(script, now, credit);
+      script.at(now + 30);
+      const before = highest;
+      for (const { seq, length } of script.take()) highest = Math.max(highest, seq + length);
+      acknowledge(script, now + 40, highest, window);
+      credit = 0;
+      for (const event of script.takeEvents()) if (event.kind === 'tcp-write-credit') credit += event.bytes;
+      now += 40;
+      return highest - before;
+    };
+    let flight = 0;
+    for (let i = 0; i < 16; i++) flight = roundTrip(4096);
+    expect(flight).toBeGreaterThan(2 << 20);
+    expect(held()).toBeGreaterThan(flight);
+    expect(held()).toBeLessThanOrEqual((4 << 20) + (1 << 20));
+    for (let i = 0; i < 100; i++) flight = roundTrip(64);
+    expect(flight).toBeLessThanOrEqual(64 << 10);
+    expect(held()).toBeLessThanOrEqual((64 << 10) + (1 << 20));
+  });
+
   it('does not grow beyond the budget of all connections', () => {
     const script = established({ scale: 10, settings: { sendBudget: 256 * 1024 } });
     write(script, 20, 256 * 1024);
