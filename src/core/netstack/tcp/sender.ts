@@ -109,7 +109,10 @@ export class Sender {
   /** The credit that this connection has use for: what it keeps in flight, and ready behind it as much as may follow. */
   get demand(): number {
     const { sendBufferStart, sendBufferMax } = this.#settings;
-    const ready = Math.min(READY_BYTES, Math.floor(this.recovery.congestion.window));
+    const { phase, congestion } = this.recovery;
+    // While a loss is repaired, the window is what that leaves of the threshold.
+    const window = phase === 'open' ? congestion.window : Math.max(congestion.window, congestion.threshold);
+    const ready = Math.min(READY_BYTES, Math.floor(window));
     return Math.max(sendBufferStart, Math.min(sendBufferMax, this.#flight.peak + ready));
   }
 
@@ -214,9 +217,10 @@ export class Sender {
       this.recovery.onAck(segment, before, this.next, echoSentAt, duplicate, now);
     if (advanced > 0) {
       this.#probing = this.#probing && this.recovery.queue.count > 0;
-      this.#growCredit();
       if (this.settled) this.recovery.rest();
     }
+    // While a hole is repaired nothing is acknowledged, but what arrives behind it makes room for more.
+    if (advanced > 0 || this.recovery.phase !== 'open') this.#growCredit();
     if (!opened) return;
     this.persistAt = NEVER;
     if (!this.#probing) return;

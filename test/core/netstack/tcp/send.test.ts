@@ -311,6 +311,41 @@ describe('write credit', () => {
     expect(held()).toBeLessThanOrEqual((64 << 10) + (1 << 20));
   });
 
+  it('goes on growing while a hole is repaired and nothing is acknowledged', () => {
+    const script = established({ scale: 10, sackOk: true });
+    const writeCredit = (): void => {
+      for (const event of script.takeEvents())
+        if (event.kind === 'tcp-write-credit') write(script, script.now, event.bytes);
+    };
+    write(script, 20, 256 * 1024);
+    let highest = 1;
+    const follow = (): number => {
+      const before = highest;
+      for (const { seq, length } of script.take()) highest = Math.max(highest, seq + length);
+      return highest - before;
+    };
+    for (let i = 0; i < 16; i++) {
+      script.at(50 + 40 * i);
+      follow();
+      acknowledge(script, 60 + 40 * i, highest, 20_000);
+      writeCredit();
+    }
+    const hole = highest;
+    script.at(script.now + 30);
+    const flight = follow();
+    expect(flight).toBeGreaterThan(2 << 20);
+    let sent = 0;
+    for (let end = hole + 64 * MSS; end < hole + flight; end += 64 * MSS) {
+      const sack = [[hole + MSS, end]] as const;
+      script.inject(script.now + 1, { flags: 'A', seq: 1, ack: hole, window: 20_000, sack });
+      writeCredit();
+      sent += follow();
+    }
+    // Seven tenths of the flight (RFC 9438 §4.6), though no more than 1 MiB was ready.
+    expect(sent).toBeGreaterThan(0.6 * flight);
+    expect(sent).toBeGreaterThan(1.2 * (1 << 20));
+  });
+
   it('does not grow beyond the budget of all connections', () => {
     const script = established({ scale: 10, settings: { sendBudget: 256 * 1024 } });
     write(script, 20, 256 * 1024);
