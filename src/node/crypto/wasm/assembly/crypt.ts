@@ -5,13 +5,14 @@
 
 import { add, put, rotate, rotate16, xor } from './chacha20';
 import { ACCUMULATOR, FACTOR, KEY, NONCE, STREAM } from './memory';
+import { ABOVE_BLOCK, BELOW_2_130 } from './poly1305';
 
 /** What is encrypted at once: four blocks. */
 export const GROUP: i32 = 256;
 
 /**
  * XORs the groups of `length` bytes at `text` with the key stream, from block `counter` on. Of the last group, if incomplete, the key
- * stream is left in STREAM, for the caller to use. With each double round Poly1305 takes in up to two blocks, from `absorbed` on: when
+ * stream is left in STREAM, for the caller to use. With each double round Poly1305 takes in two blocks, from `absorbed` on: when
  * opening, all of the group in work, since it is then overwritten; when sealing, of the groups before. Returns how far Poly1305 has
  * come. Branches depend on lengths alone.
  */
@@ -24,18 +25,17 @@ export function crypt(text: usize, length: i32, counter: u32, absorbed: usize, o
 
   // As in poly1305.ts.
   const r0: u64 = load<u32>(FACTOR), r1: u64 = load<u32>(FACTOR, 4), r2: u64 = load<u32>(FACTOR, 8), r3: u64 = load<u32>(FACTOR, 12);
-  const t1 = r1 + (r1 >> 2), t2 = r2 + (r2 >> 2), t3 = r3 + (r3 >> 2);
+  const t1: u64 = load<u32>(FACTOR, 20), t2: u64 = load<u32>(FACTOR, 24), t3: u64 = load<u32>(FACTOR, 28);
   let h0 = load<u64>(ACCUMULATOR);
   let h1 = load<u64>(ACCUMULATOR, 8);
   let h2 = load<u64>(ACCUMULATOR, 16);
   let h3 = load<u64>(ACCUMULATOR, 24);
-  let h4 = load<u64>(ACCUMULATOR, 32);
 
   for (;;) {
     let x0 = c0, x1 = c1, x2 = c2, x3 = c3, x4 = k0, x5 = k1, x6 = k2, x7 = k3;
     let x8 = k4, x9 = k5, xa = k6, xb = k7, xc = block, xd = n0, xe = n1, xf = n2;
-    // The end of the ciphertext that is there and not yet overwritten, in whole blocks.
-    const absorbable = opening ? text + (min(length, GROUP) & ~15) : text;
+    // The end of the ciphertext that is there and not yet overwritten, in pairs of blocks.
+    const absorbable = opening ? text + (min(length, GROUP) & ~31) : text;
     for (let i = 0; i < 10; i++) {
       // Four quarter rounds on the columns, line by line.
       x0 = add(x0, x4); x1 = add(x1, x5); x2 = add(x2, x6); x3 = add(x3, x7);
@@ -56,22 +56,33 @@ export function crypt(text: usize, length: i32, counter: u32, absorbed: usize, o
       xa = add(xa, xf); xb = add(xb, xc); x8 = add(x8, xd); x9 = add(x9, xe);
       x5 = rotate(xor(x5, xa), 7); x6 = rotate(xor(x6, xb), 7); x7 = rotate(xor(x7, x8), 7); x4 = rotate(xor(x4, x9), 7);
 
-      for (const until = min(absorbed + 32, absorbable); absorbed < until; absorbed += 16) {
+      if (absorbed < absorbable) {
         h0 += load<u32>(absorbed);
         h1 += load<u32>(absorbed, 4);
         h2 += load<u32>(absorbed, 8);
-        h3 += load<u32>(absorbed, 12);
-        h4 += 1;
-        const d0 = h0 * r0 + h1 * t3 + h2 * t2 + h3 * t1;
-        const d1 = h0 * r1 + h1 * r0 + h2 * t3 + h3 * t2 + h4 * t1 + (d0 >> 32);
-        const d2 = h0 * r2 + h1 * r1 + h2 * r0 + h3 * t3 + h4 * t2 + (d1 >> 32);
-        const d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + h4 * t3 + (d2 >> 32);
-        const d4 = h4 * r0 + (d3 >> 32);
-        h0 = <u64>(<u32>d0) + (d4 >> 2) * 5;
+        h3 += ABOVE_BLOCK + load<u32>(absorbed, 12);
+        let d0 = h0 * r0 + h1 * t3 + h2 * t2 + h3 * t1;
+        let d1 = h0 * r1 + h1 * r0 + h2 * t3 + h3 * t2 + (d0 >> 32);
+        let d2 = h0 * r2 + h1 * r1 + h2 * r0 + h3 * t3 + (d1 >> 32);
+        let d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + (d2 >> 32);
+        h0 = <u64>(<u32>d0) + (d3 >> 34) * 5;
         h1 = <u32>d1;
         h2 = <u32>d2;
-        h3 = <u32>d3;
-        h4 = d4 & 3;
+        h3 = d3 & BELOW_2_130;
+
+        h0 += load<u32>(absorbed, 16);
+        h1 += load<u32>(absorbed, 20);
+        h2 += load<u32>(absorbed, 24);
+        h3 += ABOVE_BLOCK + load<u32>(absorbed, 28);
+        d0 = h0 * r0 + h1 * t3 + h2 * t2 + h3 * t1;
+        d1 = h0 * r1 + h1 * r0 + h2 * t3 + h3 * t2 + (d0 >> 32);
+        d2 = h0 * r2 + h1 * r1 + h2 * r0 + h3 * t3 + (d1 >> 32);
+        d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + (d2 >> 32);
+        h0 = <u64>(<u32>d0) + (d3 >> 34) * 5;
+        h1 = <u32>d1;
+        h2 = <u32>d2;
+        h3 = d3 & BELOW_2_130;
+        absorbed += 32;
       }
     }
 
@@ -95,6 +106,5 @@ export function crypt(text: usize, length: i32, counter: u32, absorbed: usize, o
   store<u64>(ACCUMULATOR, h1, 8);
   store<u64>(ACCUMULATOR, h2, 16);
   store<u64>(ACCUMULATOR, h3, 24);
-  store<u64>(ACCUMULATOR, h4, 32);
   return absorbed;
 }
