@@ -19,8 +19,8 @@ import { seqAdd, seqDiff, seqLe, seqLt } from './sequence.ts';
 import type { TcpSettings } from './settings.ts';
 import { NEVER } from './timers.ts';
 
-/** Written and not yet sent: more would only wait, in memory that is no longer in the processor's caches when its turn comes. */
-const READY_BYTES = 1024 * 1024;
+/** Written and not yet sent: at 2.5 Gbit/s, 13 ms in which the embedder's thread may do something else. More would only wait in memory. */
+const READY_BYTES = 4 * 1024 * 1024;
 
 /** What `plan` says when there is nothing to send, or it may not be sent now. */
 export const NOTHING = -1;
