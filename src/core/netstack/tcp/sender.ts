@@ -109,10 +109,7 @@ export class Sender {
   /** The credit that this connection has use for: what it keeps in flight, and ready behind it as much as may follow. */
   get demand(): number {
     const { sendBufferStart, sendBufferMax } = this.#settings;
-    const { phase, congestion } = this.recovery;
-    // While a loss is repaired, the window is what that leaves of the threshold.
-    const window = phase === 'open' ? congestion.window : Math.max(congestion.window, congestion.threshold);
-    const ready = Math.min(READY_BYTES, Math.floor(window));
+    const ready = Math.min(READY_BYTES, Math.floor(this.recovery.congestion.window));
     return Math.max(sendBufferStart, Math.min(sendBufferMax, this.#flight.peak + ready));
   }
 

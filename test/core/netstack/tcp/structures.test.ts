@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { instant } from '../../../../src/core/base/instant.ts';
 import { Delivery, Slab } from '../../../../src/core/netstack/tcp/delivery.ts';
+import { Flight } from '../../../../src/core/netstack/tcp/flight.ts';
 import { MemoryBudget } from '../../../../src/core/netstack/tcp/memory.ts';
 import { SequenceRanges } from '../../../../src/core/netstack/tcp/ranges.ts';
 import { Reassembly } from '../../../../src/core/netstack/tcp/reassembly.ts';
@@ -248,6 +249,27 @@ describe('the send buffer', () => {
       }),
       { numRuns: 50 },
     );
+  });
+});
+
+describe('the flight', () => {
+  it('is the most that was outstanding in this round trip or the one before', () => {
+    const flight = new Flight();
+    flight.begin(-1000);
+    flight.onSent(8000);
+    flight.onAck(-1000, 8000, 7000);
+    expect(flight.peak).toBe(8000);
+    // Nothing more is sent: until all of it is acknowledged the round trip lasts.
+    for (let acknowledged = 0; acknowledged < 7000; acknowledged += 1000)
+      flight.onAck(acknowledged, 7000 - acknowledged, 7000);
+    expect(flight.peak).toBe(8000);
+    flight.onAck(7000, 0, 7000);
+    flight.onSent(500);
+    expect(flight.peak).toBe(8000);
+    flight.onAck(7500, 0, 7500);
+    expect(flight.peak).toBe(500);
+    flight.onAck(7500, 0, 7500);
+    expect(flight.peak).toBe(0);
   });
 });
 
