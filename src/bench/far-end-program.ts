@@ -86,11 +86,12 @@ async function openPort(): Promise<UdpPort> {
   if (!libc) return openDgramPort(at, handlers);
   const poller = new Poller(libc, { allocate, release });
   const port = poller.open(at, handlers);
-  // This process has nothing else to do: it sleeps in the poller, and timers may be a millisecond late.
+  // This process has nothing else to do: it sleeps in the poller as the engine’s worker does, and timers of Node's may be a millisecond late.
   const turn = (): void => {
     const next = driver.nextTurn();
     poller.wait(next === undefined ? 1 : Math.min(1, next - systemClock.now()));
     poller.receive();
+    driver.handleDue();
     setImmediate(turn);
   };
   turn();

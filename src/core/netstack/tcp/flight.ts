@@ -27,7 +27,7 @@ export class Flight {
     if (outstanding > this.#now) this.#now = outstanding;
   }
 
-  /** `acknowledgement` came when so much was outstanding, and `next` is what will be sent next. */
+  /** `acknowledgement` leaves so much outstanding; `next` is what will be sent next. */
   onAck(acknowledgement: number, outstanding: number, next: number): void {
     if (!seqGe(acknowledgement, this.#end)) return;
     this.#before = this.#now;

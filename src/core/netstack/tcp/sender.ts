@@ -209,7 +209,7 @@ export class Sender {
     const advanced = seqDiff(segment.acknowledgement, before);
     const opened = this.updateWindow(segment);
     const duplicate = advanced === 0 && segment.length === 0 && window === this.window && this.recovery.queue.count > 0;
-    if (advanced > 0) this.#advance(segment.acknowledgement, advanced);
+    const bytes = advanced > 0 ? this.#advance(segment.acknowledgement, advanced) : 0;
     if (this.recovery.queue.count > 0 || advanced > 0 || segment.sackBlocks > 0)
       this.recovery.onAck(segment, before, this.next, echoSentAt, duplicate, now);
     if (advanced > 0) {
@@ -217,7 +217,7 @@ export class Sender {
       if (this.settled) this.recovery.rest();
     }
     // While a hole is repaired nothing is acknowledged, but what arrives behind it makes room for more.
-    if (advanced > 0 || this.recovery.phase !== 'open') this.#growCredit();
+    if (advanced > 0 || this.recovery.phase !== 'open') this.#settleCredit(bytes);
     if (!opened) return;
     this.persistAt = NEVER;
     if (!this.#probing) return;
@@ -259,25 +259,30 @@ export class Sender {
     this.persistAt = NEVER;
   }
 
-  #advance(acknowledgement: number, advanced: number): void {
+  /** Returns how much of what was written is acknowledged. */
+  #advance(acknowledgement: number, advanced: number): number {
     this.#flight.onAck(acknowledgement, seqDiff(this.next, acknowledgement), this.next);
     this.una = acknowledgement;
     if (this.finSent && acknowledgement === this.next) this.finAcknowledged = true;
     const bytes = Math.min(this.buffer.length, this.finAcknowledged ? advanced - 1 : advanced);
     this.buffer.release(bytes);
-    const returned = Math.max(0, Math.min(bytes, this.#creditLimit - Math.min(this.demand, this.#memory.sendShare)));
-    this.#creditLimit -= returned;
-    this.#memory.sendBuffers -= returned;
-    this.creditOwed += bytes - returned;
+    return bytes;
   }
 
-  #growCredit(): void {
+  /** `bytes` more may be written since so many were acknowledged, and more or less as the demand is another. */
+  #settleCredit(bytes: number): void {
     const { demand } = this;
     const target = Math.min(demand, this.#memory.sendShare);
+    this.creditOwed += bytes;
     if (target > this.#creditLimit) {
       const grown = this.#memory.growSendBuffer(target - this.#creditLimit);
       this.#creditLimit += grown;
       this.creditOwed += grown;
+    } else {
+      const returned = Math.min(bytes, this.#creditLimit - target);
+      this.#creditLimit -= returned;
+      this.#memory.sendBuffers -= returned;
+      this.creditOwed -= returned;
     }
     this.starved = this.#creditLimit < demand;
   }

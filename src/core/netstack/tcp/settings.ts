@@ -9,7 +9,7 @@ export interface TcpSettings {
   readonly receiveBudget: number;
   /** Write credit of a new connection, in bytes. */
   readonly sendBufferStart: number;
-  /** Largest send buffer of one connection, in bytes; it follows twice the congestion window. */
+  /** Largest send buffer of one connection, in bytes; it follows what is in flight. */
   readonly sendBufferMax: number;
   /** All send buffers together, in bytes; beyond it none grows. */
   readonly sendBudget: number;

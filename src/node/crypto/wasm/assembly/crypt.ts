@@ -23,7 +23,7 @@ export function crypt(text: usize, length: i32, counter: u32, absorbed: usize, o
   const n0 = v128.load32_splat(NONCE), n1 = v128.load32_splat(NONCE, 4), n2 = v128.load32_splat(NONCE, 8);
   let block = add(i32x4.splat(counter), i32x4(0, 1, 2, 3));
 
-  // As in poly1305.ts.
+  // As in poly1305.ts, and again for each block: AssemblyScript cannot inline what changes four variables.
   const r0: u64 = load<u32>(FACTOR), r1: u64 = load<u32>(FACTOR, 4), r2: u64 = load<u32>(FACTOR, 8), r3: u64 = load<u32>(FACTOR, 12);
   const t1: u64 = load<u32>(FACTOR, 20), t2: u64 = load<u32>(FACTOR, 24), t3: u64 = load<u32>(FACTOR, 28);
   let h0 = load<u64>(ACCUMULATOR);
