@@ -42,6 +42,10 @@ const layerOf = (file: string): string =>
 const importsOf = (file: string): string[] =>
   [...readFileSync(join(SRC, file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!);
 
+/** As `importsOf`, without those of types alone and those that happen later. */
+const loadedBy = (file: string): string[] =>
+  [...code(file).matchAll(/^(?:import|export) (?!type\b)[^;]*?from '([^']+)'/gm)].map((match) => match[1]!);
+
 describe('layers (DESIGN: one folder, one rule)', () => {
   it('lets each folder import only what the table allows', () => {
     const offences = files.flatMap((file) =>
@@ -77,6 +81,19 @@ describe('layers (DESIGN: one folder, one rule)', () => {
       .filter((file) => file.startsWith('core/'))
       .filter((file) => /\b(Date\b|Math\.random|performance\.|globalThis\b)/.test(code(file)));
     expect(offences).toEqual([]);
+  });
+});
+
+describe('the library', () => {
+  it('is imported without undici, which takes as long as all the rest and is loaded while an engine starts', () => {
+    const loaded = new Set(['index.ts']);
+    const packages = new Set<string>();
+    for (const file of loaded)
+      for (const name of loadedBy(file))
+        if (name.startsWith('.')) loaded.add(join(dirname(file), name).split(sep).join('/'));
+        else if (!name.startsWith('node:')) packages.add(name);
+    expect(loaded).toContain('node/tunnel.ts');
+    expect([...packages].sort()).toEqual(['@noble/ciphers/chacha.js', '@noble/hashes/blake2.js', 'tweetnacl']);
   });
 });
 

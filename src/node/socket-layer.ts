@@ -1,14 +1,12 @@
-/** Everything an embedder opens sockets with, over one engine: net, dgram, dns, agents, dispatcher and fetch. */
+/** Everything an embedder opens sockets with, over one engine: net, dgram, dns and agents. With fetch it is a `WebLayer`. */
 
 import type http from 'node:http';
 import type https from 'node:https';
-import type * as undici from 'undici';
 import { SluiceError } from '../core/base/errors.ts';
 import type { SocketErrorCode } from '../core/netstack/messages.ts';
 import { createDgram, type TunnelDgram } from './dgram.ts';
 import { createDns, type TunnelDns } from './dns.ts';
 import type { EnginePort } from './engine.ts';
-import { createDispatcher, createFetch, type FetchFunction } from './fetch.ts';
 import type { ForwardedProtocol, ForwardedSocket } from './forwarded.ts';
 import { TunnelHttpAgent, TunnelHttpsAgent } from './http.ts';
 import { createNet, type TunnelNet } from './net.ts';
@@ -22,8 +20,6 @@ export class SocketLayer {
   readonly dns: TunnelDns;
   readonly httpAgent: http.Agent;
   readonly httpsAgent: https.Agent;
-  readonly dispatcher: undici.Dispatcher;
-  readonly fetch: FetchFunction;
   readonly #table: SocketTable;
 
   /** Becomes the only subscriber of `engine`. */
@@ -34,8 +30,6 @@ export class SocketLayer {
     this.dns = createDns(this.#table);
     this.httpAgent = new TunnelHttpAgent(this.net);
     this.httpsAgent = new TunnelHttpsAgent(this.net);
-    this.dispatcher = createDispatcher(this.net);
-    this.fetch = createFetch(this.dispatcher);
   }
 
   /** Servers that listen for what the provider forwards; the port-forward lease maps their `internalPort`. */
@@ -78,7 +72,6 @@ export class SocketLayer {
     this.#table.close(new SluiceError('ERR_CLOSED', 'The tunnel is closed.'));
     this.httpAgent.destroy();
     this.httpsAgent.destroy();
-    await this.dispatcher.destroy();
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

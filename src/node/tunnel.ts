@@ -23,17 +23,17 @@ import { guardSettings } from './killswitch.ts';
 import { linkStatus } from './link-status.ts';
 import { PortForward } from './port-forward.ts';
 import { Probe } from './probe.ts';
-import { SocketLayer } from './socket-layer.ts';
 import { openStateFolder, type StateFolder } from './state-folder.ts';
 import type { ProbeStatus, Reason, StatusSnapshot, TunnelState } from './status.ts';
 import type { TunnelEvents, TunnelOptions } from './tunnel-options.ts';
+import type { WebLayer } from './web-layer.ts';
 
 export class Tunnel extends EventEmitter<TunnelEvents> {
   /** The first one and its fallbacks. */
   readonly #configurations: readonly WireGuardConfig[];
   readonly #state: StateFolder;
   readonly #engine: Engine;
-  readonly #sockets: SocketLayer;
+  readonly #sockets: WebLayer;
   readonly #portForward: PortForward;
   readonly #probe: Probe;
   readonly #clients: Clients;
@@ -46,8 +46,8 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
 
   /**
    * Opens a tunnel and resolves at once: sockets may be made, but nothing flows until the first handshake; `ready()` waits for it.
-   * Throws `ERR_CRYPTO_SELF_TEST`, `ERR_STATE_DIR`, `ERR_ENGINE`, or `ERR_STATE_LOCKED` if another tunnel has the key and the folder. Call `close()`
-   * in the end.
+   * Throws `ERR_CRYPTO_SELF_TEST`, `ERR_STATE_DIR`, `ERR_ENGINE`, `ERR_STATE_LOCKED` if another tunnel has the key and the folder, or the
+   * reason of a `signal` that aborts meanwhile. Call `close()` in the end.
    */
   static async open(options: TunnelOptions): Promise<Tunnel> {
     options.signal?.throwIfAborted();
@@ -57,8 +57,14 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     try {
       const portForward = new PortForward(options.portForward, wireguard);
       const probe = new Probe(options.probe, state);
-      const engine = await openEngine(options.engine, () => describe(options, { state, portForward, probe }));
-      const tunnel = new Tunnel(options, { state, portForward, probe, engine });
+      const [engine, { WebLayer }] = await Promise.all([
+        openEngine(options.engine, () => describe(options, { state, portForward, probe })),
+        // While the engine's thread starts.
+        import('./web-layer.ts'),
+      ]);
+      const tunnel = new Tunnel(options, { state, portForward, probe, engine, sockets: new WebLayer(engine) });
+      if (options.signal?.aborted) await tunnel.close();
+      options.signal?.throwIfAborted();
       engine.control({ kind: 'start' });
       return tunnel;
     } catch (error) {
@@ -67,7 +73,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     }
   }
 
-  private constructor(options: TunnelOptions, { state, portForward, probe, engine }: Opened) {
+  private constructor(options: TunnelOptions, { state, portForward, probe, engine, sockets }: Opened) {
     super();
     this.#configurations = configurationsOf(options);
     this.#state = state;
@@ -79,7 +85,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     this.#told = policy.state;
     this.#reason = policy.reason;
     engine.onTunnelEvent = (event) => this.#handleEvent(event);
-    this.#sockets = new SocketLayer(engine);
+    this.#sockets = sockets;
     this.#portForward.attach({
       sockets: this.#sockets,
       engine,
@@ -106,25 +112,25 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   }
 
   /** The part of node:net that clients use; every connection and listener is inside the tunnel. */
-  get net(): SocketLayer['net'] {
+  get net(): WebLayer['net'] {
     return this.#sockets.net;
   }
 
   /** The part of node:dgram that clients use. */
-  get dgram(): SocketLayer['dgram'] {
+  get dgram(): WebLayer['dgram'] {
     return this.#sockets.dgram;
   }
 
   /** Resolves through the DNS servers of the `.conf`, inside the tunnel; never through the host's resolver. */
-  get dns(): SocketLayer['dns'] {
+  get dns(): WebLayer['dns'] {
     return this.#sockets.dns;
   }
 
-  get httpAgent(): SocketLayer['httpAgent'] {
+  get httpAgent(): WebLayer['httpAgent'] {
     return this.#sockets.httpAgent;
   }
 
-  get httpsAgent(): SocketLayer['httpsAgent'] {
+  get httpsAgent(): WebLayer['httpsAgent'] {
     return this.#sockets.httpsAgent;
   }
 
@@ -293,10 +299,14 @@ interface Opened {
   readonly portForward: PortForward;
   readonly probe: Probe;
   readonly engine: Engine;
+  readonly sockets: WebLayer;
 }
 
 /** What the engine is to be by all that is known now. */
-function describe(options: TunnelOptions, { state, portForward, probe }: Omit<Opened, 'engine'>): EngineDescription {
+function describe(
+  options: TunnelOptions,
+  { state, portForward, probe }: Omit<Opened, 'engine' | 'sockets'>,
+): EngineDescription {
   const { wireguard, stateDir, crypto, udp, killswitch } = options;
   const { description } = probe;
   return {

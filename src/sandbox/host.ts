@@ -4,7 +4,7 @@ import { formatIp } from '../core/base/address.ts';
 import type { SocketCommand, SocketEvent } from '../core/netstack/messages.ts';
 import type { Driver } from '../node/driver.ts';
 import type { EnginePort } from '../node/engine.ts';
-import { SocketLayer } from '../node/socket-layer.ts';
+import { WebLayer } from '../node/web-layer.ts';
 import type { HostNode } from './nodes.ts';
 import type { SandboxMachine } from './sandbox-machine.ts';
 
@@ -12,7 +12,7 @@ export class SandboxHost {
   /** The name it was added with, which the sandbox's DNS resolves to it. */
   readonly name: string | undefined;
   readonly addresses: readonly string[];
-  readonly #sockets: SocketLayer;
+  readonly #sockets: WebLayer;
   readonly #engine: HostEngine;
   readonly #onClose: (host: SandboxHost) => void;
   #closing: Promise<void> | undefined;
@@ -22,7 +22,7 @@ export class SandboxHost {
     this.name = name;
     this.addresses = engine.node.addresses.map(formatIp);
     this.#engine = engine;
-    this.#sockets = new SocketLayer(engine);
+    this.#sockets = new WebLayer(engine);
     this.#onClose = onClose;
   }
 
@@ -31,32 +31,32 @@ export class SandboxHost {
     return this.addresses.find((address) => !address.includes(':')) ?? this.addresses[0]!;
   }
 
-  get net(): SocketLayer['net'] {
+  get net(): WebLayer['net'] {
     return this.#sockets.net;
   }
 
-  get dgram(): SocketLayer['dgram'] {
+  get dgram(): WebLayer['dgram'] {
     return this.#sockets.dgram;
   }
 
   /** Resolves the names of the sandbox, and no others. */
-  get dns(): SocketLayer['dns'] {
+  get dns(): WebLayer['dns'] {
     return this.#sockets.dns;
   }
 
-  get httpAgent(): SocketLayer['httpAgent'] {
+  get httpAgent(): WebLayer['httpAgent'] {
     return this.#sockets.httpAgent;
   }
 
-  get httpsAgent(): SocketLayer['httpsAgent'] {
+  get httpsAgent(): WebLayer['httpsAgent'] {
     return this.#sockets.httpsAgent;
   }
 
-  get dispatcher(): SocketLayer['dispatcher'] {
+  get dispatcher(): WebLayer['dispatcher'] {
     return this.#sockets.dispatcher;
   }
 
-  get fetch(): SocketLayer['fetch'] {
+  get fetch(): WebLayer['fetch'] {
     return this.#sockets.fetch;
   }
 

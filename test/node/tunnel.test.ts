@@ -109,6 +109,15 @@ describe('Tunnel.open', () => {
     }
     expect(inner.status().state).toBe('disabled');
   });
+
+  it('is closed again if its signal aborts while it opens, and the state folder is free', async () => {
+    const wireguard = parseWireGuardConfig(sandbox.addClient().conf);
+    const controller = new AbortController();
+    const opening = Tunnel.open({ wireguard, signal: controller.signal });
+    controller.abort(new Error('changed my mind'));
+    await expect(opening).rejects.toThrow('changed my mind');
+    open.push(await Tunnel.open({ wireguard }));
+  });
 });
 
 describe('an open tunnel', () => {

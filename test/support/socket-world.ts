@@ -14,7 +14,7 @@ import type { ConnectionListener, TunnelServer } from '../../src/node/net-server
 import type { ServerOptions } from '../../src/node/net-server-options.ts';
 import type { TunnelSocket } from '../../src/node/net-socket.ts';
 import type { SocketOptions } from '../../src/node/net-socket-options.ts';
-import { SocketLayer } from '../../src/node/socket-layer.ts';
+import { WebLayer } from '../../src/node/web-layer.ts';
 import { LoopbackNetwork } from './loopback-engine.ts';
 import { SlowSeam } from './slow-seam.ts';
 
@@ -32,7 +32,7 @@ export interface SocketWorld {
   /** Bytes that a paused reader lets through at the very most; the kernel's own buffers are generous. */
   readonly mostUnread: number;
   /** The tunnel's layer at the client; absent where the sockets are Node's own. */
-  readonly layer?: SocketLayer;
+  readonly layer?: WebLayer;
   close(): Promise<void>;
 }
 
@@ -60,8 +60,8 @@ export function loopbackWorld(seam: (engine: EnginePort, index: number) => Engin
   return async () => {
     const network = new LoopbackNetwork();
     network.names.set('server.test', ['10.9.0.2']);
-    const client = new SocketLayer(seam(network.host('10.9.0.1', 'fd00:9::1'), 0));
-    const server = new SocketLayer(seam(network.host('10.9.0.2', 'fd00:9::2'), 1));
+    const client = new WebLayer(seam(network.host('10.9.0.1', 'fd00:9::1'), 0));
+    const server = new WebLayer(seam(network.host('10.9.0.2', 'fd00:9::2'), 1));
     return tunnelWorld(client, server, '10.9.0.1', '10.9.0.2', 1 << 20);
   };
 }
@@ -71,8 +71,8 @@ export function slow(engine: EnginePort, index: number): EnginePort {
 }
 
 export function tunnelWorld(
-  client: SocketLayer,
-  server: SocketLayer,
+  client: WebLayer,
+  server: WebLayer,
   clientAddress: string,
   serverAddress: string,
   mostUnread: number,

@@ -1,6 +1,6 @@
 /** What is left of a client when its tunnel was closed first: nothing throws where nobody listens, and it can still be ended. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { SocketLayer } from '../../src/node/socket-layer.ts';
+import { WebLayer } from '../../src/node/web-layer.ts';
 import { announceAgain, announcePort } from '../../src/torrent/webtorrent.ts';
 import { LoopbackNetwork } from '../support/loopback-engine.ts';
 import { add, clean, client, content, next, seed } from './swarm.ts';
@@ -15,7 +15,7 @@ interface Dht {
 describe('a client whose tunnel is closed', () => {
   it('stays quiet whatever it tries, and can be destroyed', async () => {
     const network = new LoopbackNetwork();
-    const host = new SocketLayer(network.host('10.9.0.1'));
+    const host = new WebLayer(network.host('10.9.0.1'));
     const made = await client(host, { dht: { bootstrap: ['10.9.0.2:6881'] } });
     const errors: unknown[] = [];
     made.on('error', (error) => errors.push(error));
