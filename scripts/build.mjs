@@ -1,5 +1,5 @@
 /**
- * Compiles src/ to dist/ and bundles WebTorrent beside it. With `--if-stale` it does nothing, and says nothing, while dist/ is
+ * Compiles src/ to dist/, makes one file of the engine's worker and one of WebTorrent. With `--if-stale` it does nothing, and says nothing, while dist/ is
  * newer than everything it is made from. A failed build leaves the dist/ before it in place.
  */
 import { spawnSync } from 'node:child_process';
@@ -26,6 +26,8 @@ function build() {
   try {
     run('tsc', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--outDir', FRESH]);
     utimesSync(join(FRESH, STAMP), 0, 0);
+    if (existsSync(join(FRESH, 'node/worker/main.js')))
+      run('the worker’s bundle', ['scripts/bundle-worker.mjs', FRESH]);
     const main = join(FRESH, 'cli/main.js');
     if (existsSync(main)) chmodSync(main, 0o755);
     rmSync(DIST, { recursive: true, force: true });
