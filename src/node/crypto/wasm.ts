@@ -54,13 +54,13 @@ class WasmAeadKey implements AeadKey {
   }
 
   seal(buffer: Uint8Array, offset: number, length: number, low: number, high: number, ad?: Uint8Array): void {
-    this.#aead.use(this.#key, this.#nonce, low, high);
+    this.#aead.sealing.use(this.#key, this.#nonce, low, high);
     this.#aead.seal(buffer, offset, length, ad);
   }
 
   open(buffer: Uint8Array, offset: number, length: number, low: number, high: number, ad?: Uint8Array): boolean {
     if (length < TAG) return false;
-    this.#aead.use(this.#key, this.#nonce, low, high);
+    this.#aead.opening.use(this.#key, this.#nonce, low, high);
     return this.#aead.open(buffer, offset, length - TAG, ad);
   }
 
@@ -70,50 +70,34 @@ class WasmAeadKey implements AeadKey {
   }
 }
 
-/** The instance, in terms of buffers. The key used last stays in it, since packets come in bursts. */
+/** The instance, in terms of buffers. */
 class WasmAead {
+  readonly sealing: KeyPlace;
+  readonly opening: KeyPlace;
   readonly #instance: AeadInstance;
   readonly #bytes: Uint8Array;
-  readonly #words: Int32Array;
-  readonly #key: number;
-  readonly #nonce: number;
   readonly #secrets: Uint8Array;
   readonly #elsewhere: number;
   readonly #sealed: SlabPlace;
   readonly #opened: SlabPlace;
-  #inUse: Int32Array | undefined;
 
   constructor(instance: AeadInstance, elsewhere: Uint8Array) {
     const { buffer } = instance.memory;
     this.#instance = instance;
     this.#bytes = new Uint8Array(buffer);
-    this.#words = new Int32Array(buffer);
-    this.#key = instance.KEY.value;
-    this.#nonce = instance.NONCE.value;
+    this.sealing = new KeyPlace(buffer, instance.SEALING.value);
+    this.opening = new KeyPlace(buffer, instance.OPENING.value);
     this.#secrets = new Uint8Array(buffer, 0, instance.FREE.value);
     this.#elsewhere = elsewhere.byteOffset;
     this.#sealed = new SlabPlace(buffer);
     this.#opened = new SlabPlace(buffer);
   }
 
-  /** Word by word: where bursts are small, the key of one direction takes turns with that of the other. */
-  use(key: Int32Array, nonce: Int32Array, low: number, high: number): void {
-    const words = this.#words;
-    const at = this.#nonce >>> 2;
-    if (this.#inUse !== key) {
-      const keyAt = this.#key >>> 2;
-      for (let i = 0; i < KEY_WORDS; i++) words[keyAt + i] = key[i]!;
-      words[at] = nonce[0]!;
-      this.#inUse = key;
-    }
-    words[at + 1] = low;
-    words[at + 2] = high;
-  }
-
-  /** Key stream and factors of its last packet go with it. */
+  /** Key stream and factors of the last packet go with it. */
   forget(key: Int32Array): void {
-    if (this.#inUse !== key) return;
-    this.#inUse = undefined;
+    if (!this.sealing.holds(key) && !this.opening.holds(key)) return;
+    this.sealing.clear();
+    this.opening.clear();
     this.#secrets.fill(0);
   }
 
@@ -149,6 +133,39 @@ class WasmAead {
       throw new RangeError(`"buffer" expected a datagram, got ${distance + bytes.length} bytes`);
     this.#bytes.set(bytes, this.#elsewhere + distance);
     return bytes.length;
+  }
+}
+
+/** Where a key lies in the memory, with the nonce behind it. The one used last stays there, since packets come in bursts. */
+class KeyPlace {
+  readonly #words: Int32Array;
+  readonly #at: number;
+  #key: Int32Array | undefined;
+
+  constructor(memory: ArrayBuffer, address: number) {
+    this.#words = new Int32Array(memory);
+    this.#at = address >>> 2;
+  }
+
+  use(key: Int32Array, nonce: Int32Array, low: number, high: number): void {
+    const words = this.#words;
+    const nonceAt = this.#at + KEY_WORDS;
+    if (this.#key !== key) {
+      for (let i = 0; i < KEY_WORDS; i++) words[this.#at + i] = key[i]!;
+      words[nonceAt] = nonce[0]!;
+      this.#key = key;
+    }
+    words[nonceAt + 1] = low;
+    words[nonceAt + 2] = high;
+  }
+
+  holds(key: Int32Array): boolean {
+    return this.#key === key;
+  }
+
+  /** What lies there is no key any more. */
+  clear(): void {
+    this.#key = undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * An instance of the module in `assembly/`: compiled when the first is made, with a memory of its own that never grows. Its functions
- * take addresses in this memory, and the key and the nonce from fixed places; nothing checks them, so the caller must.
+ * take addresses in this memory, and keys and nonces from fixed places; nothing checks them, so the caller must.
  */
 
 import { fromBase64 } from '../../../core/base/bytes.ts';
@@ -8,8 +8,8 @@ import { MODULE } from './module.ts';
 
 export interface AeadInstance {
   readonly memory: { readonly buffer: ArrayBuffer };
-  readonly KEY: Address;
-  readonly NONCE: Address;
+  readonly SEALING: Address;
+  readonly OPENING: Address;
   readonly FREE: Address;
   /** See assembly/aead.ts. */
   seal(text: number, length: number, associated: number, associatedLength: number): void;

@@ -123,6 +123,30 @@ describe('the AEAD on WebAssembly', () => {
     expect(found()).toEqual([false, false, false]);
   });
 
+  it.each(['seal', 'open'] as const)(
+    'seals and opens on with one key after another, last used to %s, was wiped',
+    (use) => {
+      const [left, right] = [bytes(32), bytes(32)];
+      const [ours, other] = [crypto.aeadKey(left), crypto.aeadKey(right)];
+      const memory = Buffer.from(inside.buffer, 0, instantiate().FREE.value);
+      const lie = (): boolean[] => [left, right].map((secret) => memory.includes(Buffer.from(secret)));
+      const sealed = new Uint8Array(64 + TAG_LENGTH);
+      nobleCrypto.aeadKey(left).seal(sealed, 0, 64, 5, 0);
+      const agree = (): void => {
+        const packet = new Uint8Array(sealed.length);
+        ours.seal(packet, 0, 64, 5, 0);
+        expect(same(packet, sealed)).toBe(true);
+        expect(ours.open(packet, 0, packet.length, 5, 0)).toBe(true);
+      };
+      agree();
+      other[use](new Uint8Array(TAG_LENGTH), 0, use === 'seal' ? 0 : TAG_LENGTH, 1, 0);
+      expect(lie()).toEqual([true, true]);
+      other.wipe();
+      expect(lie()).toEqual([false, false]);
+      agree();
+    },
+  );
+
   it('is built from the sources beside it: a build gives the same bytes', { timeout: 180_000 }, () => {
     const { status, stderr } = spawnSync(process.execPath, ['scripts/wasm.mjs', '--check'], { cwd: ROOT });
     expect({ status, stderr: stderr.toString() }).toEqual({ status: 0, stderr: '' });

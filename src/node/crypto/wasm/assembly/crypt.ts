@@ -4,23 +4,23 @@
  */
 
 import { add, put, rotate, rotate16, xor } from './chacha20';
-import { ACCUMULATOR, FACTOR, KEY, NONCE, STREAM } from './memory';
+import { ACCUMULATOR, FACTOR, NONCE_AT, STREAM } from './memory';
 import { ABOVE_BLOCK, BELOW_2_130 } from './poly1305';
 
 /** What is encrypted at once: four blocks. */
 export const GROUP: i32 = 256;
 
 /**
- * XORs the groups of `length` bytes at `text` with the key stream, from block `counter` on. Of the last group, if incomplete, the key
+ * XORs the groups of `length` bytes at `text` with the key stream of `key`, from block `counter` on. Of the last group, if incomplete, the key
  * stream is left in STREAM, for the caller to use. With each double round Poly1305 takes in two blocks, from `absorbed` on: when
  * opening, all of the group in work, since it is then overwritten; when sealing, of the groups before. Returns how far Poly1305 has
  * come. Branches depend on lengths alone.
  */
-export function crypt(text: usize, length: i32, counter: u32, absorbed: usize, opening: bool): usize {
+export function crypt(key: usize, text: usize, length: i32, counter: u32, absorbed: usize, opening: bool): usize {
   const c0 = i32x4.splat(0x61707865), c1 = i32x4.splat(0x3320646e), c2 = i32x4.splat(0x79622d32), c3 = i32x4.splat(0x6b206574);
-  const k0 = v128.load32_splat(KEY), k1 = v128.load32_splat(KEY, 4), k2 = v128.load32_splat(KEY, 8), k3 = v128.load32_splat(KEY, 12);
-  const k4 = v128.load32_splat(KEY, 16), k5 = v128.load32_splat(KEY, 20), k6 = v128.load32_splat(KEY, 24), k7 = v128.load32_splat(KEY, 28);
-  const n0 = v128.load32_splat(NONCE), n1 = v128.load32_splat(NONCE, 4), n2 = v128.load32_splat(NONCE, 8);
+  const k0 = v128.load32_splat(key), k1 = v128.load32_splat(key, 4), k2 = v128.load32_splat(key, 8), k3 = v128.load32_splat(key, 12);
+  const k4 = v128.load32_splat(key, 16), k5 = v128.load32_splat(key, 20), k6 = v128.load32_splat(key, 24), k7 = v128.load32_splat(key, 28);
+  const n0 = v128.load32_splat(key, NONCE_AT), n1 = v128.load32_splat(key, NONCE_AT + 4), n2 = v128.load32_splat(key, NONCE_AT + 8);
   let block = add(i32x4.splat(counter), i32x4(0, 1, 2, 3));
 
   // As in poly1305.ts, and again for each block: AssemblyScript cannot inline what changes four variables.

@@ -3,9 +3,10 @@
  * a thread has an instance of its own.
  */
 
-/** The key, 32 bytes, and the nonce, 12. */
-export const KEY: usize = memory.data(32, 16);
-export const NONCE: usize = memory.data(16, 16);
+/** A key of 32 bytes, and its nonce, of 12, behind it: two of them, since in small bursts one is used to open and the other to seal. */
+export const SEALING: usize = memory.data(48, 16);
+export const OPENING: usize = memory.data(48, 16);
+export const NONCE_AT: usize = 32;
 
 /** Key stream of four blocks. Of the first four of a packet, the first is the key of Poly1305 (RFC 8439 §2.6). */
 export const STREAM: usize = memory.data(256, 16);

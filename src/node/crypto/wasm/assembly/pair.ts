@@ -4,7 +4,7 @@
  */
 
 import { add, rotate, rotate16, xor } from './chacha20';
-import { KEY, NONCE, STREAM } from './memory';
+import { NONCE_AT, STREAM } from './memory';
 
 /** What a packet may be long: the first block is the key of Poly1305. */
 export const PAIR_TEXT: i32 = 64;
@@ -35,12 +35,12 @@ function turn3(a: v128): v128 {
   return v128.shuffle<u32>(a, a, 3, 0, 1, 2);
 }
 
-/** Leaves blocks 0 and 1 of the key stream in STREAM. */
-export function pair(): void {
+/** Leaves blocks 0 and 1 of the key stream of `key`, with the nonce behind it, in STREAM. */
+export function pair(key: usize): void {
   const a = i32x4(0x61707865, 0x3320646e, 0x79622d32, 0x6b206574);
-  const b = v128.load(KEY);
-  const c = v128.load(KEY, 16);
-  const d = v128.shuffle<u32>(i32x4.splat(0), v128.load(NONCE), 0, 4, 5, 6);
+  const b = v128.load(key);
+  const c = v128.load(key, 16);
+  const d = v128.shuffle<u32>(i32x4.splat(0), v128.load(key, NONCE_AT), 0, 4, 5, 6);
   const e = add(d, i32x4(1, 0, 0, 0));
   let a0 = a, b0 = b, c0 = c, d0 = d;
   let a1 = a, b1 = b, c1 = c, d1 = e;
