@@ -72,6 +72,27 @@ describe('scripts/build.mjs', () => {
     expect(build('--if-stale').status).toBe(1);
   });
 
+  it('makes one file of the worker and what of ours it imports, and leaves packages outside', () => {
+    cpSync(join(ROOT, 'scripts/bundle-worker.mjs'), join(root, 'scripts/bundle-worker.mjs'));
+    mkdirSync(join(root, 'src/node/worker'), { recursive: true });
+    write('src/node/part.ts', "export const part = 'a part of ours';\n");
+    write(
+      'src/node/worker/main.ts',
+      "import { blake2s } from '@noble/hashes/blake2.js';\nimport { part } from '../part.ts';\nconsole.log(part, blake2s);\n",
+    );
+    expect(build().status).toBe(0);
+    const worker = built('node/worker/main.js');
+    expect(worker).toContain('a part of ours');
+    expect(worker.match(/from "[^"]+"/g)).toEqual(['from "@noble/hashes/blake2.js"']);
+    expect(built('node/part.js')).toContain('a part of ours');
+    write('src/node/part.ts', "// @ts-ignore\nimport './nowhere.js';\nexport const part = 'another';\n");
+    expect(build('--if-stale')).toMatchObject({
+      status: 1,
+      output: expect.stringContaining('the worker’s bundle failed'),
+    });
+    expect(built('node/part.js')).toContain('a part of ours');
+  });
+
   it('runs the bundler if there is one, and stays stale if it fails', () => {
     write('scripts/bundle-webtorrent.mjs', 'console.log("bundled"); process.exit(0);\n');
     expect(build().output).toContain('bundled');
