@@ -1,6 +1,6 @@
 /**
- * Compiles src/ to dist/, makes one file of the engine's worker and one of WebTorrent. With `--if-stale` it does nothing, and says nothing, while dist/ is
- * newer than everything it is made from. A failed build leaves the dist/ before it in place.
+ * Compiles src/ to dist/, with one file of the engine's worker and one of WebTorrent. With `--if-stale` it does nothing, and says
+ * nothing, while dist/ is newer than everything it is made from. A failed build leaves the dist/ before it in place.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';

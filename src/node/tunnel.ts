@@ -57,12 +57,9 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     try {
       const portForward = new PortForward(options.portForward, wireguard);
       const probe = new Probe(options.probe, state);
-      const [engine, { WebLayer }] = await Promise.all([
-        openEngine(options.engine, () => describe(options, { state, portForward, probe })),
-        // While the engine's thread starts.
-        import('./web-layer.ts'),
-      ]);
-      const tunnel = new Tunnel(options, { state, portForward, probe, engine, sockets: new WebLayer(engine) });
+      const describeAgain = (): EngineDescription => describe(options, { state, portForward, probe });
+      const { engine, sockets } = await openLayers(options.engine, describeAgain);
+      const tunnel = new Tunnel(options, { state, portForward, probe, engine, sockets });
       if (options.signal?.aborted) await tunnel.close();
       options.signal?.throwIfAborted();
       engine.control({ kind: 'start' });
@@ -300,6 +297,24 @@ interface Opened {
   readonly probe: Probe;
   readonly engine: Engine;
   readonly sockets: WebLayer;
+}
+
+/** The engine, and what is opened over it, which is loaded while the engine's thread starts. If that fails, no engine is left. */
+async function openLayers(
+  name: TunnelOptions['engine'],
+  describeAgain: () => EngineDescription,
+): Promise<Pick<Opened, 'engine' | 'sockets'>> {
+  const opening = openEngine(name, describeAgain);
+  try {
+    const [engine, { WebLayer }] = await Promise.all([opening, import('./web-layer.ts')]);
+    return { engine, sockets: new WebLayer(engine) };
+  } catch (error) {
+    await opening.then(
+      (engine) => engine.close(),
+      () => {},
+    );
+    throw error;
+  }
 }
 
 /** What the engine is to be by all that is known now. */

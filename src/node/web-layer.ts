@@ -1,4 +1,4 @@
-/** The socket layer with fetch. A file of its own, because undici takes as long to load as all of Sluice: whoever can wait loads it later. */
+/** The socket layer with fetch. A file of its own, because undici was a third of what loading the library took: a tunnel loads it later. */
 
 import type * as undici from 'undici';
 import type { EnginePort } from './engine.ts';

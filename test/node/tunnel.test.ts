@@ -118,6 +118,24 @@ describe('Tunnel.open', () => {
     await expect(opening).rejects.toThrow('changed my mind');
     open.push(await Tunnel.open({ wireguard }));
   });
+
+  it('leaves no engine behind when what is opened over it cannot be loaded', async () => {
+    vi.resetModules();
+    vi.doMock('../../src/node/web-layer.ts', () => {
+      throw new Error('undici is not installed');
+    });
+    try {
+      const { InlineEngine } = await import('../../src/node/inline-engine.ts');
+      const close = vi.spyOn(InlineEngine.prototype, 'close');
+      const broken = await import('../../src/node/tunnel.ts');
+      const wireguard = parseWireGuardConfig(sandbox.addClient().conf);
+      await expect(broken.Tunnel.open({ wireguard, engine: 'inline' })).rejects.toThrow();
+      expect(close).toHaveBeenCalledOnce();
+    } finally {
+      vi.doUnmock('../../src/node/web-layer.ts');
+      vi.resetModules();
+    }
+  });
 });
 
 describe('an open tunnel', () => {
