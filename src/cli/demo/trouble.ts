@@ -24,6 +24,7 @@ const ELSEWHERE = '192.0.2.77';
 /** For what is on its way through this process to arrive. */
 const SETTLE_SECONDS = 0.3;
 const WATCH_SECONDS = 2;
+const STANDS_STILL_SECONDS = 0.1;
 /** A handshake initiation as a datagram (whitepaper §5.4.2). No transport message is as long: theirs are multiples of 16. */
 const INITIATION_LENGTH = 148;
 
@@ -64,10 +65,10 @@ export async function cutTunnel({ stage, provider, tunnel, torrent }: Cast): Pro
     paused,
     progress: torrent.progress,
   });
-  const before = sent(provider, tunnel);
+  const before = await sentByNow(stage, provider, tunnel);
   await expectStillness(stage, torrent);
   await stage.until('the server is looked for', 20, () => sent(provider, tunnel).datagrams > before.datagrams);
-  const after = sent(provider, tunnel);
+  const after = await sentByNow(stage, provider, tunnel);
   const initiations = after.datagrams - before.datagrams;
   stage.expect(
     'nothing but handshake initiations leaves a tunnel that is cut',
@@ -110,6 +111,16 @@ function pausedOf(tunnel: Tunnel): number {
 function sent(provider: Sandbox, tunnel: Tunnel): { readonly datagrams: number; readonly bytes: number } {
   const { lost, passed } = provider.stats().link.toServer;
   return { datagrams: lost + passed, bytes: tunnel.status().tunnel.txBytes };
+}
+
+/** As `sent`, once both figures stand still: the tunnel's may be some 20 ms older, and an initiation between them would count for one alone. */
+async function sentByNow(stage: Stage, provider: Sandbox, tunnel: Tunnel): Promise<ReturnType<typeof sent>> {
+  for (let last = sent(provider, tunnel); ; ) {
+    await stage.rest(STANDS_STILL_SECONDS);
+    const now = sent(provider, tunnel);
+    if (now.datagrams === last.datagrams && now.bytes === last.bytes) return now;
+    last = now;
+  }
 }
 
 async function expectStillness(stage: Stage, torrent: Torrent): Promise<void> {
