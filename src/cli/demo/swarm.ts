@@ -3,7 +3,13 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Sandbox } from '../../sandbox/index.ts';
-import { type Announce, createTracker, createWebTorrent, type WebTorrentClient } from '../../torrent/webtorrent.ts';
+import {
+  type Announce,
+  createTracker,
+  createWebTorrent,
+  type Torrent,
+  type WebTorrentClient,
+} from '../../torrent/webtorrent.ts';
 
 export interface Swarm {
   /** The .torrent file of what the seeders have. */
@@ -12,6 +18,8 @@ export interface Swarm {
   readonly seeders: readonly string[];
   /** What the tracker has heard, the latest last. */
   readonly announces: readonly Announce[];
+  /** Bytes that have arrived at the seeders. */
+  received(): number;
   close(): Promise<void>;
 }
 
@@ -26,18 +34,20 @@ export async function gatherSwarm(sandbox: Sandbox, path: string, seeders: numbe
   try {
     const { trackers, announces } = await startTracker(sandbox, closers);
     const addresses: string[] = [];
-    let torrentFile: Uint8Array | undefined;
+    const seeding: Torrent[] = [];
     for (let index = 1; index <= seeders; index++) {
       const host = sandbox.addHost({ name: `seeder${index}.sluice.test` });
       addresses.push(host.address);
       closers.push(() => host.close());
-      const client = await createWebTorrent(host, { dht: false });
+      // No peer exchange: what arrives at them is to be the downloader’s alone.
+      const client = await createWebTorrent(host, { dht: false, utPex: false });
       closers.push(() => destroyClient(client));
       const torrent = client.seed(path, { announce: trackers });
       await once(torrent, 'seed');
-      torrentFile ??= torrent.torrentFile;
+      seeding.push(torrent);
     }
-    return { torrentFile: torrentFile!, seeders: addresses, announces, close };
+    const received = (): number => seeding.reduce((sum, torrent) => sum + torrent.received, 0);
+    return { torrentFile: seeding[0]!.torrentFile!, seeders: addresses, announces, received, close };
   } catch (error) {
     await close();
     throw error;
