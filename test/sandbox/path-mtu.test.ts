@@ -11,6 +11,8 @@ import { type Client, type Host, type Party, World } from './world.ts';
 /** Outer IPv4 and UDP headers. */
 const HEADERS = 28;
 const KIB = 1024;
+/** Between sizes that are tried, from 1216 to 1280: no line that is known leaves anything between them. */
+const WIDEST_STEP = 64;
 
 type Direction = 'both' | 'server' | 'client';
 
@@ -79,7 +81,7 @@ describe.each(['both', 'server', 'client'] as const)('a line that drops large da
       line.world.run(2_000);
       const found = line.client.machine.mtu;
       expect(found).toBeLessThanOrEqual(Math.max(room(mtu), 1200));
-      expect(found).toBeGreaterThanOrEqual(Math.min(1420, room(mtu) - 47));
+      expect(found).toBeGreaterThan(Math.min(1419, room(mtu) - WIDEST_STEP));
       line.tooLarge = [];
       const times = [await line.download(200 * KIB, 7000), await line.upload(200 * KIB, 7001)];
       expect(line.tooLarge).toEqual([]);
