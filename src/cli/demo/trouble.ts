@@ -125,7 +125,10 @@ async function sentByNow(stage: Stage, provider: Sandbox, tunnel: Tunnel): Promi
   }
 }
 
-/** Both ends are asked what came: what WebTorrent counts as uploaded may wait in its sockets, as a late `unchoke` does (BEP 3). */
+/**
+ * Both ends are asked what came: what WebTorrent counts as uploaded may wait in its sockets, as a late `unchoke` does (BEP 3). The peer
+ * outside, slow on purpose, is not asked: what is sent to it shows in what it asks for next.
+ */
 async function expectStillness({ stage, swarm, torrent }: Cast): Promise<void> {
   const arrived = (): number => torrent.received + swarm.received();
   await stage.rest(SETTLE_SECONDS);
