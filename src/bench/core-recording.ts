@@ -20,6 +20,8 @@ export interface Work {
   readonly burst: number;
   /** Segments of one connection in a row. */
   readonly run: number;
+  /** See `TcpSettings`: the client's. */
+  readonly stretchAcks: boolean;
 }
 
 const MTU = 1420;
@@ -128,6 +130,7 @@ export class Recording {
         addresses: [ADDRESSES[mine]],
         dnsServers: [],
         peers: [{ publicKey, allowedIps: [prefix(ADDRESSES[theirs], 32)] }],
+        limits: mine === 'client' ? { tcp: { stretchAcks: this.#work.stretchAcks } } : {},
       },
       instant(START_MS),
     );

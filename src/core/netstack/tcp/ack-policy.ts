@@ -4,6 +4,9 @@
  * once per burst, or when a short delay is over. k follows what the sender has in flight, so that it gets sixteen acknowledgements
  * per window where there are two segments for each: an acknowledgement costs us as much as receiving a segment, but what the sender
  * waits for it is added to its round trip, and a paced sender, or one behind a bottleneck, waits for all k segments to come.
+ *
+ * A sender in slow start may count acknowledgements: its window grows by two segments for each at most (RFC 3465 §2.3: macOS, FreeBSD),
+ * or by one (RFC 5681 §3.1). So then there is one for every second segment, those of one burst each with a number of its own.
  */
 
 import { type Instant, instant } from '../../base/instant.ts';
@@ -32,6 +35,15 @@ export class AckPolicy {
   #bytes = 0;
   #seen = 0;
   #pushed = false;
+  /** Length of the longest segment that is pending. */
+  #longest = 0;
+  #everySecond = true;
+  readonly #stretches: boolean;
+
+  /** `stretches` as in `TcpSettings.stretchAcks`. */
+  constructor(stretches: boolean) {
+    this.#stretches = stretches;
+  }
 
   get pending(): boolean {
     return this.#segments > 0;
@@ -42,6 +54,7 @@ export class AckPolicy {
     this.#segments++;
     this.#bytes += length;
     this.#pushed = pushed;
+    if (length > this.#longest) this.#longest = length;
     if (this.#seen < QUICK_SEGMENTS) this.#seen++;
   }
 
@@ -49,8 +62,9 @@ export class AckPolicy {
   due(tuning: WindowTuning, path: { readonly rttMs: number }, mss: number, maxDelayMs: number, now: Instant): boolean {
     if (this.immediate) return true;
     if (this.#segments === 0) return false;
+    this.#everySecond = !this.#stretches || tuning.growing;
     if (this.#seen < QUICK_SEGMENTS || this.#pushed) return true;
-    const inFlightShare = tuning.arrivedLastRound / (ACKS_PER_ROUND * mss);
+    const inFlightShare = this.#everySecond ? 0 : tuning.arrivedLastRound / (ACKS_PER_ROUND * mss);
     const k = Math.min(MAX_SEGMENTS_PER_ACK, Math.max(MIN_SEGMENTS_PER_ACK, inFlightShare));
     if (this.#segments >= k || this.#bytes >= k * mss) return true;
     if (this.deadline === NOTHING_PENDING) {
@@ -61,11 +75,19 @@ export class AckPolicy {
     return false;
   }
 
-  /** A segment with a current acknowledgement went out. */
+  /** The number of the acknowledgement to send, where `acknowledged` was the last and all before `next` has arrived. */
+  numberAfter(acknowledged: number, next: number): number {
+    const two = 2 * this.#longest;
+    const one = !this.#everySecond || this.immediate || two === 0 || ((next - acknowledged) | 0) <= two;
+    return one ? next : (acknowledged + two) | 0;
+  }
+
+  /** A segment that acknowledges all went out. */
   onSent(): void {
     this.immediate = false;
     this.#segments = 0;
     this.#bytes = 0;
+    this.#longest = 0;
     this.#pushed = false;
     if (this.deadline !== NOTHING_PENDING) this.deadline = NOTHING_PENDING;
   }

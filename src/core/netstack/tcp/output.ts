@@ -35,7 +35,7 @@ export function writeSyn(c: Connection, bytes: Uint8Array, offset: number, now: 
     options += TIMESTAMPS_LENGTH;
   }
   const flags = acknowledges ? SYN | ACK : SYN;
-  const window = acknowledges ? c.receiver.announce(false) : Math.min(0xffff, c.receiver.limit);
+  const window = acknowledges ? c.receiver.announce(false, c.receiver.next) : Math.min(0xffff, c.receiver.limit);
   writeTcpHeader(
     bytes,
     tcp,
@@ -60,8 +60,8 @@ export function writeData(
   length: number,
   now: Instant,
 ): number {
-  const window = c.receiver.announce(true);
   const ack = (c.lastAckSent = c.receiver.next);
+  const window = c.receiver.announce(true, ack);
   if (c.plain !== undefined) {
     copyPayload(c, sequence, bytes, offset + PLAIN_HEADERS_LENGTH, length);
     const size = c.plain.write(bytes, offset, sequence, ack, flags, window, c.clock(now), c.timestampRecent, length);
@@ -75,10 +75,17 @@ export function writeData(
   return finish(bytes, offset, tcp, header + length, c.local, c.remote);
 }
 
-/** Writes an acknowledgement alone, with SACK blocks if there is anything to report. */
-export function writeAck(c: Connection, bytes: Uint8Array, offset: number, sequence: number, now: Instant): number {
-  const window = c.receiver.announce(true);
-  const ack = (c.lastAckSent = c.receiver.next);
+/** Writes an acknowledgement alone of what is before `ack`, with SACK blocks if there is anything to report. */
+export function writeAck(
+  c: Connection,
+  bytes: Uint8Array,
+  offset: number,
+  sequence: number,
+  ack: number,
+  now: Instant,
+): number {
+  const window = c.receiver.announce(true, ack);
+  c.lastAckSent = ack;
   if (c.plain !== undefined && c.receiver.sack === undefined) {
     const size = c.plain.write(bytes, offset, sequence, ack, ACK, window, c.clock(now), c.timestampRecent, 0);
     if (size > 0) return size;

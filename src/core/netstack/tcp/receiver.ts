@@ -25,7 +25,7 @@ export class Receiver {
   /** Right edge of the window that was promised: next + RCV.WND. */
   edge = 0;
   readonly delivery: Delivery;
-  readonly acks: AckPolicy = new AckPolicy();
+  readonly acks: AckPolicy;
   readonly tuning: WindowTuning;
   reassembly: Reassembly | undefined;
   #finKnown = false;
@@ -53,6 +53,7 @@ export class Receiver {
     this.limit = settings.receiveWindowStart;
     this.#limitMax = settings.receiveWindowMax;
     memory.openWindow(this.limit);
+    this.acks = new AckPolicy(settings.stretchAcks);
     this.delivery = new Delivery(slab);
     this.tuning = new WindowTuning(now);
   }
@@ -156,10 +157,13 @@ export class Receiver {
     this.limit = limit;
   }
 
-  /** The window field for a segment sent now; moves the promise along. `scaled` is false for SYNs (RFC 7323 §2.2). */
-  announce(scaled: boolean): number {
+  /**
+   * The window field for a segment sent now that acknowledges what is before `number`; moves the promise along. `scaled` is false for
+   * SYNs (RFC 7323 §2.2).
+   */
+  announce(scaled: boolean, number: number): number {
     if (this.#growth() >= this.#worthwhile()) this.edge = seqAdd(this.next, this.limit - this.uncredited);
-    const window = seqDiff(this.edge, this.next);
+    const window = seqDiff(this.edge, number);
     return Math.min(0xffff, scaled ? window >>> this.scale : window);
   }
 

@@ -35,6 +35,11 @@ export interface TcpSettings {
   /** Between keepalive probes once the first went unanswered. */
   readonly keepAliveIntervalMs: number;
   readonly keepAliveProbes: number;
+  /**
+   * One acknowledgement for all segments of a burst, or for up to sixteen, unless the sender seems to be in slow start. False: always one
+   * for every second segment (RFC 5681 §4.2).
+   */
+  readonly stretchAcks: boolean;
   /** Upper bound of the delayed acknowledgement, in milliseconds (RFC 9293 §3.8.6.3: less than 500). */
   readonly delayedAckMs: number;
 }
@@ -62,6 +67,7 @@ export const DEFAULT_TCP_SETTINGS: TcpSettings = {
   userTimeoutMs: 300_000,
   keepAliveIntervalMs: 75_000,
   keepAliveProbes: 9,
+  stretchAcks: true,
   delayedAckMs: 25,
 };
 

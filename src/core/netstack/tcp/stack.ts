@@ -160,7 +160,7 @@ export class Stack {
     const timestamps = connection.timestamps
       ? { recent: timestampRecent, clockOffset: identity.clockOffset }
       : undefined;
-    const window = receiver.announce(true);
+    const window = receiver.announce(true, receiver.next);
     const row = { sendNext: sender.next, receiveNext: receiver.next, window, timestamps };
     this.timeWait.add(identity.tuple, row, identity.hold, now);
     this.reply(lastAckOf(connection, window, now));

@@ -29,7 +29,7 @@ export function nextSegment(c: Connection, bytes: Uint8Array, offset: number, no
   if (!c.probeDue) return 0;
   c.probeDue = false;
   // A number the peer has seen makes it answer (RFC 9293 §3.8.4).
-  return writeAck(c, bytes, offset, seqDiff(c.sender.una, 1), now);
+  return writeAck(c, bytes, offset, seqDiff(c.sender.una, 1), c.receiver.next, now);
 }
 
 /** Seen at a glance after a segment was sent: nothing follows it, and no timer was started. False if that takes a closer look. */
@@ -101,8 +101,10 @@ function flagsOf(c: Connection, sequence: number, length: number, fin: boolean):
 }
 
 function sendAck(c: Connection, bytes: Uint8Array, offset: number, now: Instant): number {
-  const { acks, sack } = c.receiver;
-  const size = writeAck(c, bytes, offset, c.sender.next, now);
+  const { acks, sack, next } = c.receiver;
+  const ack = acks.numberAfter(c.lastAckSent, next);
+  const size = writeAck(c, bytes, offset, c.sender.next, ack, now);
+  if (ack !== next) return size;
   const more = acks.duplicates > 1 || (c.sackPermitted && sack !== undefined && sack.unreported > 0);
   if (acks.duplicates > 0) acks.duplicates--;
   if (!more) ackSent(c);

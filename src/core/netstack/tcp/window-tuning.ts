@@ -9,6 +9,13 @@ import { elapsedMs, type Instant } from '../../base/instant.ts';
 import { seqLt } from './sequence.ts';
 
 const SPARE_SEGMENTS = 16;
+/** A round trip in which between these shares of what the one before brought arrives is no step of slow start, nor a restart of it. */
+const STEADY_LEAST = 0.5;
+const STEADY_MOST = 1.125;
+/** One such round may be chance. */
+const STEADY_ROUNDS = 2;
+/** A window that grows by single segments is large soon enough where rounds are so short. */
+const SHORT_ROUND_MS = 5;
 /** A window grows at most by this factor at once. */
 const MAX_STEP = 4;
 
@@ -26,6 +33,7 @@ export class WindowTuning {
   wanted = 0;
   #wantedLastRound = 0;
   #consumedLastRound = 0;
+  #steadyRounds = 0;
   #windowEdge = 0;
   #windowStart: Instant | undefined;
 
@@ -39,6 +47,11 @@ export class WindowTuning {
 
   consumed(bytes: number): void {
     this.#consumed += bytes;
+  }
+
+  /** The sender seems to be in slow start, and takes many round trips for it if it gets few acknowledgements. */
+  get growing(): boolean {
+    return this.rttMs >= SHORT_ROUND_MS && this.#steadyRounds < STEADY_ROUNDS;
   }
 
   /** True if the reader has taken nothing for `idleMs`. */
@@ -71,7 +84,10 @@ export class WindowTuning {
     // A round may end late, since it ends with an arrival: what counts is bytes per round trip.
     const share = Math.min(1, rtt / elapsed);
     const consumed = elapsed < 2 * rtt ? this.#consumed : this.#consumed * share;
-    this.arrivedLastRound = elapsed < 2 * rtt ? this.#arrived : this.#arrived * share;
+    const arrived = elapsed < 2 * rtt ? this.#arrived : this.#arrived * share;
+    const steady = arrived >= STEADY_LEAST * this.arrivedLastRound && arrived <= STEADY_MOST * this.arrivedLastRound;
+    this.#steadyRounds = steady ? this.#steadyRounds + 1 : 0;
+    this.arrivedLastRound = arrived;
     const before = this.#consumedLastRound;
     this.#consumedLastRound = consumed;
     this.#consumed = 0;

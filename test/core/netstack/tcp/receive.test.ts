@@ -239,6 +239,91 @@ describe('when it acknowledges (RFC 5681 §4.2)', () => {
     script.expectNothing(200);
   });
 
+  describe('while the sender seems to be in slow start, whose window may grow by acknowledgements (RFC 3465 §2.3)', () => {
+    /** One burst of `count` segments per round trip of 50 ms, each read at once; what the last of `counts` was answered with. */
+    const answers = (script: Script, counts: readonly number[]): { acks: number[]; edges: number[]; from: number } => {
+      let seq = 1;
+      let from = 1;
+      let sent = script.take();
+      counts.forEach((count, i) => {
+        const now = 100 + i * 50;
+        from = seq;
+        script.inject(now, ...run(seq, count).map((segment) => ({ ...segment, ts: [1000 + now, now - 50] as const })));
+        seq += count * 1000;
+        sent = script.take();
+        credit(script, now, count * 1000);
+        script.at(now + 40).take();
+        script.takeEvents();
+      });
+      return {
+        acks: sent.map(({ ack }) => ack),
+        edges: sent.map(({ ack, window }) => ack + (window << script.windowShift)),
+        from,
+      };
+    };
+
+    it('for every second segment of a burst, each with a number of its own', () => {
+      const { acks, from } = answers(established(), [10, 20, 40, 9]);
+      expect(acks).toEqual([2000, 4000, 6000, 8000, 9000].map((length) => from + length));
+    });
+
+    it('and promises no less of the window with any of them (RFC 9293 §3.8.6)', () => {
+      const settings = { receiveWindowStart: 65_535, receiveWindowMax: 65_535 };
+      const { edges } = answers(established({ settings }), [10, 20, 40]);
+      expect(edges).toHaveLength(20);
+      expect(edges).toEqual(edges.toSorted((a, b) => a - b));
+    });
+
+    it('for segments of the size that came, not of the size that was asked for', () => {
+      const script = established({ mss: 1380 });
+      const small = run(1, 4, 300).map((segment) => ({ ...segment, ts: [1100, 50] as const }));
+      script.inject(100, ...small);
+      expect(script.take().map(({ ack }) => ack)).toEqual([601, 1201]);
+    });
+
+    it('once per burst again when two round trips have brought about as much as the ones before', () => {
+      const { acks, from } = answers(established(), [10, 20, 40, 40, 42, 40]);
+      expect(acks).toEqual([from + 40_000]);
+    });
+
+    it('for every second one anew when a round trip brought less than half, which a timeout or a pause may have been', () => {
+      const { acks } = answers(established(), [40, 40, 40, 40, 12, 24]);
+      expect(acks).toHaveLength(12);
+    });
+
+    it('once per burst where round trips are too short for it to matter', () => {
+      const script = established();
+      for (let i = 0; i < 3; i++) {
+        const now = 100 + i * 2;
+        script.inject(
+          now,
+          ...run(1 + i * 20_000, 20).map((segment) => ({ ...segment, ts: [1000 + now, now - 2] as const })),
+        );
+        expect(script.take().map(({ ack }) => ack)).toEqual([20_001 + i * 20_000]);
+        credit(script, now, 20_000).take();
+      }
+    });
+
+    it('once, at once, for all that filling a hole sets free', () => {
+      const script = established();
+      const stamped = (from: number, count: number) =>
+        run(from, count).map((segment) => ({ ...segment, ts: [1100, 50] as const }));
+      script.inject(100, ...stamped(1, 2), ...stamped(4001, 10));
+      script.take();
+      script.inject(101, ...stamped(2001, 2));
+      expect(script.take().map(({ ack }) => ack)).toEqual([14_001]);
+    });
+  });
+
+  it('for every second segment, always, if acknowledgements are not to be stretched', () => {
+    const script = established({ settings: { stretchAcks: false } });
+    script.inject(20, ...run(1, 20));
+    script.take();
+    script.inject(30, ...run(20_001, 7));
+    expect(script.take().map(({ ack }) => ack)).toEqual([22_001, 24_001, 26_001, 27_001]);
+    script.expectNothing(100);
+  });
+
   it('at once for the tail of what was pushed', () => {
     const script = settled();
     script.inject(100, { flags: 'PA', seq: 20_001, ack: 1, length: 50 });

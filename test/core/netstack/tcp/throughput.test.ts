@@ -2,7 +2,8 @@
  * Performance as a specification: goodput of two of our stacks over a simulated link, stored as a table. A change that moves a figure
  * shows it in the diff; `npx vitest run -u` stores new ones. SLUICE_DEEP=1 runs the large table too.
  */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { Cubic } from '../../../../src/core/netstack/tcp/congestion/cubic.ts';
 import { DEEP } from '../../../support/deep.ts';
 import { Simulation } from '../../../support/tcp-simulation.ts';
 import { openFlows } from '../../../support/tcp-transfer.ts';
@@ -101,4 +102,30 @@ describe('goodput over a simulated link', () => {
     },
     300_000,
   );
+});
+
+describe('slow start through bursts of 2 ms, at 200 Mbit/s and 100 ms', () => {
+  /** Until 20 MB have arrived. A sender grows by `segments` at most for an acknowledgement. */
+  const timeMs = (segments: number): number => {
+    const { onAck } = Cubic.prototype;
+    const counting = vi.spyOn(Cubic.prototype, 'onAck').mockImplementation(function (this: Cubic, sample, rtt) {
+      if (this.window < this.threshold) sample.delivered = Math.min(sample.delivered, segments * this.mss);
+      onAck.call(this, sample, rtt);
+    });
+    const link = { rate: 200e6, delayMs: 50, queueBytes: (200e6 / 8000) * 100 };
+    const simulation = new Simulation({ seed: 42, aToB: link, bToA: { ...link, burstMs: 2 } });
+    const [pair] = openFlows(simulation, 1, 0, Number.MAX_SAFE_INTEGER);
+    const time = simulation.run(20_000, () => pair!.client.received > 20e6);
+    expect(counting).toHaveBeenCalled();
+    counting.mockRestore();
+    return time;
+  };
+
+  it('takes a sender that grows by two segments per acknowledgement no longer than one that counts bytes (RFC 3465 §2.3)', () => {
+    expect(timeMs(2)).toBeLessThan(1.05 * timeMs(Number.POSITIVE_INFINITY));
+  });
+
+  it('takes one that grows by one segment half a second more, its two thirds of the growth (RFC 5681 §3.1)', () => {
+    expect(timeMs(1)).toBeLessThan(timeMs(Number.POSITIVE_INFINITY) + 500);
+  });
 });
