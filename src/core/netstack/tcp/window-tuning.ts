@@ -14,8 +14,8 @@ const STEADY_LEAST = 0.5;
 const STEADY_MOST = 1.125;
 /** One such round may be chance. */
 const STEADY_ROUNDS = 2;
-/** A window that grows by single segments is large soon enough where rounds are so short. */
-const SHORT_ROUND_MS = 5;
+/** A window that grows by single segments is large soon enough on a path so short. */
+const SHORT_PATH_MS = 5;
 /** A window grows at most by this factor at once. */
 const MAX_STEP = 4;
 
@@ -34,6 +34,8 @@ export class WindowTuning {
   #wantedLastRound = 0;
   #consumedLastRound = 0;
   #steadyRounds = 0;
+  /** The path's own round trip, without the queues of the moment; 0 until something was measured. */
+  #leastRttMs = 0;
   #windowEdge = 0;
   #windowStart: Instant | undefined;
 
@@ -51,7 +53,7 @@ export class WindowTuning {
 
   /** The sender seems to be in slow start, and takes many round trips for it if it gets few acknowledgements. */
   get growing(): boolean {
-    return this.rttMs >= SHORT_ROUND_MS && this.#steadyRounds < STEADY_ROUNDS;
+    return this.#leastRttMs >= SHORT_PATH_MS && this.#steadyRounds < STEADY_ROUNDS;
   }
 
   /** True if the reader has taken nothing for `idleMs`. */
@@ -101,6 +103,7 @@ export class WindowTuning {
   }
 
   #sample(rttMs: number): void {
+    if (this.#leastRttMs === 0 || rttMs < this.#leastRttMs) this.#leastRttMs = rttMs;
     if (this.rttMs === 0 || rttMs < this.rttMs) this.rttMs = rttMs;
     // Rises slowly: a late echo may only mean that the sender paused.
     else this.rttMs += Math.min(rttMs - this.rttMs, this.rttMs) / 8;
