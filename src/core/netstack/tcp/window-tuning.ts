@@ -9,13 +9,14 @@ import { elapsedMs, type Instant } from '../../base/instant.ts';
 import { seqLt } from './sequence.ts';
 
 const SPARE_SEGMENTS = 16;
-/** A round trip in which between these shares of what the one before brought arrives is no step of slow start, nor a restart of it. */
-const STEADY_LEAST = 0.5;
-const STEADY_MOST = 1.125;
-/** One such round may be chance. */
+/** A round trip that brings more than the best so far, by this factor, is a step of slow start. */
+const GROWTH = 1.125;
+/** One that brings less than this share of the best may be behind a pause or a timeout, where slow start begins anew. */
+const RESTART = 1 / 8;
+/** One round trip without growth may be chance. */
 const STEADY_ROUNDS = 2;
 /** A window that grows by single segments is large soon enough on a path so short. */
-const SHORT_PATH_MS = 5;
+const SHORT_PATH_MS = 15;
 /** A window grows at most by this factor at once. */
 const MAX_STEP = 4;
 
@@ -33,6 +34,8 @@ export class WindowTuning {
   wanted = 0;
   #wantedLastRound = 0;
   #consumedLastRound = 0;
+  /** The most that arrived in a round trip of the present slow start, or of what followed it, and how many have come since. */
+  #bestRound = 0;
   #steadyRounds = 0;
   /** The path's own round trip, without the queues of the moment; 0 until something was measured. */
   #leastRttMs = 0;
@@ -87,8 +90,9 @@ export class WindowTuning {
     const share = Math.min(1, rtt / elapsed);
     const consumed = elapsed < 2 * rtt ? this.#consumed : this.#consumed * share;
     const arrived = elapsed < 2 * rtt ? this.#arrived : this.#arrived * share;
-    const steady = arrived >= STEADY_LEAST * this.arrivedLastRound && arrived <= STEADY_MOST * this.arrivedLastRound;
+    const steady = arrived <= GROWTH * this.#bestRound && arrived >= RESTART * this.#bestRound;
     this.#steadyRounds = steady ? this.#steadyRounds + 1 : 0;
+    if (!steady) this.#bestRound = arrived;
     this.arrivedLastRound = arrived;
     const before = this.#consumedLastRound;
     this.#consumedLastRound = consumed;

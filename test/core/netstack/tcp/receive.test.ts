@@ -286,9 +286,14 @@ describe('when it acknowledges (RFC 5681 §4.2)', () => {
       expect(acks).toEqual([from + 40_000]);
     });
 
-    it('for every second one anew when a round trip brought less than half, which a timeout or a pause may have been', () => {
-      const { acks } = answers(established(), [40, 40, 40, 40, 12, 24]);
-      expect(acks).toHaveLength(12);
+    it('once per burst also when round trips bring now more and now less, but not more than ever', () => {
+      const { acks, from } = answers(established(), [10, 20, 40, 20, 44, 15, 40]);
+      expect(acks).toEqual([from + 40_000]);
+    });
+
+    it('for every second one anew when a round trip brought hardly anything, which a timeout or a pause may have been', () => {
+      const { acks } = answers(established(), [40, 40, 40, 40, 4, 8]);
+      expect(acks).toHaveLength(4);
     });
 
     it('once per burst where the path is too short for it to matter, also when queues make its round trips longer', () => {
