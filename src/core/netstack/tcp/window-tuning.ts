@@ -2,7 +2,8 @@
  * How large the receive window should be: dynamic right-sizing. Once per round trip the bytes that the reader took are counted, and
  * the window grows to twice that (so that a sender in slow start, which doubles per round trip, is never the slower for it), a
  * little more while the rate rises. The round-trip time of a pure receiver comes from timestamp echoes, or without timestamps from
- * the time a whole window takes to arrive (an upper bound).
+ * the time a whole window takes to arrive (an upper bound). The same round trips tell whether the sender seems to be in slow start, which
+ * `AckPolicy` asks.
  */
 
 import { elapsedMs, type Instant } from '../../base/instant.ts';
