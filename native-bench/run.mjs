@@ -27,6 +27,10 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
+const ROUNDS = 5;
+/** A run takes half a second there, and a shared processor's fast and slow moments last longer. */
+const CORE_ROUNDS = 15;
+
 const effort = values.smoke ? 'smoke' : 'full';
 const dist = resolve(values.dist);
 const { aead } = await fromDist(dist, 'bench/aead.js');
@@ -36,7 +40,7 @@ if (values.help) {
   console.log(`npm run bench -- [options]
 
   --section NAME  only this section; may be given several times (${SECTIONS.map(({ name }) => name).join(', ')})
-  --rounds N      rounds of each section, 5 by default; fewer claim nothing
+  --rounds N      rounds of each section; by default ${ROUNDS}, and ${CORE_ROUNDS} of core; fewer than 5 claim nothing
   --smoke         one short round of everything, to see that it runs
   --json FILE     every sample, to a file
   --dist DIR      measures another build
@@ -46,7 +50,7 @@ Examples:
   npm run bench -- --section peers --rounds 9 --json out.json`);
   process.exit(0);
 }
-const rounds = Number(values.rounds ?? (values.smoke ? 1 : 5));
+const rounds = Number(values.rounds ?? (values.smoke ? 1 : ROUNDS));
 const unknown = values.section?.find((name) => !SECTIONS.some((section) => section.name === name));
 if (!Number.isInteger(rounds) || rounds < 1 || unknown) {
   console.error(`--rounds takes a number, --section one of ${SECTIONS.map(({ name }) => name).join(', ')}`);
@@ -68,7 +72,8 @@ const results = [];
 for (const section of SECTIONS) {
   if (values.section && !values.section.includes(section.name)) continue;
   const opened = { ...section, open: (context) => section.open({ ...context, dist }) };
-  results.push(await measure(opened, { rounds, effort, signal: stopping.signal, ...progress }));
+  const own = section === core && values.rounds === undefined && !values.smoke ? CORE_ROUNDS : rounds;
+  results.push(await measure(opened, { rounds: own, effort, signal: stopping.signal, ...progress }));
 }
 reporter.settle();
 const report = { schema: 1, machine, rounds, effort, results };
