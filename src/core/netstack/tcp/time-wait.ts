@@ -87,8 +87,12 @@ export class TimeWaitTable {
   handle(tuple: Int32Array, segment: TcpSegment, now: Instant): TimeWaitVerdict {
     const slot = this.#index.get(tuple);
     const at = slot * COLUMNS;
-    // RFC 1337 §3 (F1): a reset must not end TIME-WAIT.
-    if ((segment.flags & RST) !== 0) return 'ignore';
+    if ((segment.flags & RST) !== 0) {
+      // RFC 9293 §3.10.7.4, not RFC 1337 §3: behind a NAT that gives this port to another host, that host's SYN is acknowledged, and
+      // only its reset makes way for the next one. Exact, as in RFC 5961 §3.2; timestamps do what RFC 1337 wanted.
+      if (segment.sequence === this.#rows[at + RECEIVE_NEXT]!) this.#drop(slot);
+      return 'ignore';
+    }
     if ((segment.flags & (SYN | ACK)) === SYN) {
       const newer =
         this.#withTimestamps[slot] === 1 && segment.hasTimestamps

@@ -192,11 +192,29 @@ describe('TIME-WAIT (RFC 9293 §3.6.1)', () => {
     expect(script.tcp.counts().timeWait).toBe(0);
   });
 
-  it('is not ended by a RST (RFC 1337 §3)', () => {
+  it('is ended by a RST that has the next sequence number, and by no other (RFC 9293 §3.10.7.4, RFC 5961 §3.2)', () => {
     const script = inTimeWait();
+    script.inject(100, { flags: 'R', seq: 1 });
+    script.inject(100, { flags: 'R', seq: 3 });
+    expect(script.tcp.counts().timeWait).toBe(1);
     script.inject(100, { flags: 'R', seq: 2 });
     script.expectNothing(200);
-    expect(script.tcp.counts().timeWait).toBe(1);
+    expect(script.tcp.counts().timeWait).toBe(0);
+  });
+
+  it('is over for another host behind the same NAT when it has reset what it did not ask for (RFC 9293 §3.10.7.3)', () => {
+    const script = listening();
+    script.inject(0, { flags: 'S', seq: 0, mss: 1460, ts: [500, 0] });
+    script.inject(1, { flags: 'A', seq: 1, ack: 1, ts: [501, 0] });
+    script.command(2, { kind: 'tcp-shutdown', socket: -1 });
+    script.inject(3, { flags: 'FA', seq: 1, ack: 2, ts: [503, 0] });
+    script.take();
+    script.inject(10, { flags: 'S', seq: -5000, mss: 1460, ts: [-400, 0] });
+    script.expect(10, { flags: 'A', seq: 2, ack: 2 });
+    script.inject(11, { flags: 'R', seq: 2 });
+    script.inject(1010, { flags: 'S', seq: -5000, mss: 1460, ts: [-300, 0] });
+    script.expect(1010, { flags: 'SA', ack: -4999 });
+    expect(script.tcp.counts()).toMatchObject({ connections: 1, timeWait: 0 });
   });
 
   it('does not answer plain acknowledgements, lest two ends talk for ever', () => {
