@@ -60,25 +60,41 @@ if (!Number.isInteger(rounds) || rounds < 1 || unknown) {
 const { measure } = await fromDist(dist, 'bench/measure.js');
 const { markdown } = await fromDist(dist, 'bench/report.js');
 const { createStepReporter } = await fromDist(dist, 'cli/progress/steps.js');
+const { EXIT, stoppedBy } = await fromDist(dist, 'cli/exit-code.js');
 const { describeMachine } = await fromDist(dist, 'bench/machine.js');
 
 const reporter = createStepReporter({ err: screen(process.stderr), env: process.env });
 const progress = { onStep: (step) => reporter.onStep(step), note: (text) => reporter.note(text) };
 // Namespaces and daemons are taken down before it ends.
 const stopping = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stopping.abort(new Error(`stopped by ${signal}`)));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stopping.abort(signal));
 const machine = { ...describeMachine(), commit: commit() };
 const results = [];
 for (const section of SECTIONS) {
   if (values.section && !values.section.includes(section.name)) continue;
   const opened = { ...section, open: (context) => section.open({ ...context, dist }) };
   const own = section === core && values.rounds === undefined && !values.smoke ? CORE_ROUNDS : rounds;
-  results.push(await measure(opened, { rounds: own, effort, signal: stopping.signal, ...progress }));
+  try {
+    results.push(await measure(opened, { rounds: own, effort, signal: stopping.signal, ...progress }));
+  } catch (error) {
+    if (stopping.signal.aborted) break;
+    const { name, title, note } = section;
+    progress.note(`${name} failed: ${error.stack}`);
+    results.push({ name, title, note, skipped: error.message, rows: [], notShown: [] });
+    process.exitCode = EXIT.failed;
+  }
 }
 reporter.settle();
-const report = { schema: 1, machine, rounds, effort, results };
-console.log(markdown(report));
-if (values.json) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
+// What took minutes to measure is shown, whatever became of the rest.
+if (results.length > 0) {
+  const report = { schema: 1, machine, rounds, effort, results };
+  console.log(markdown(report));
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
+}
+if (stopping.signal.aborted) {
+  console.error(`Stopped by ${stopping.signal.reason}: the section that ran is lost, and nothing was left behind.`);
+  process.exitCode = stoppedBy(stopping.signal);
+}
 
 function screen(stream) {
   return { write: (text) => stream.write(text), isTTY: stream.isTTY === true, columns: stream.columns ?? 80 };

@@ -1,8 +1,10 @@
 /** The benchmarks run, all of them, and what they give can be read. Nothing is said about speed. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { afterAll, expect, it } from 'vitest';
 import type { Report } from '../../src/bench/report.ts';
@@ -40,3 +42,15 @@ it('runs every section with --smoke, and gives sane figures as JSON and as Markd
   expect(named('peers')).toEqual(expect.arrayContaining(['Sluice, inline', 'Sluice, worker', 'wireguard-go, TUN']));
   expect(named('path')).toEqual(['Linux', 'Sluice']);
 }, 240_000);
+
+it('stopped by Ctrl-C, shows the sections that were done, and ends with 130', async () => {
+  const file = join(folder, 'stopped.json');
+  const child = spawn(process.execPath, [RUN, '--smoke', '--section', 'aead', '--section', 'sockets', '--json', file]);
+  const [shown, said] = [text(child.stdout), text(child.stderr)];
+  child.stderr.on('data', (lines) => String(lines).includes('sockets 1/') && child.kill('SIGINT'));
+  expect(await once(child, 'exit')).toEqual([130, null]);
+  const report: Report = JSON.parse(readFileSync(file, 'utf8'));
+  expect(report.results.map(({ name }) => name)).toEqual(['aead']);
+  expect(await shown).toContain(`## ${report.results[0]!.title}\n`);
+  expect((await said).trimEnd().split('\n').at(-1)).toMatch(/^Stopped by SIGINT: /);
+}, 60_000);
