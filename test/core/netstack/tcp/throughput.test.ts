@@ -116,8 +116,9 @@ describe('slow start through bursts of 2 ms, at 200 Mbit/s and 100 ms', () => {
     const simulation = new Simulation({ seed: 42, aToB: link, bToA: { ...link, burstMs: 2 } });
     const [pair] = openFlows(simulation, 1, 0, Number.MAX_SAFE_INTEGER);
     const time = simulation.run(20_000, () => pair!.client.received > 20e6);
-    expect(counting).toHaveBeenCalled();
+    const { length } = counting.mock.calls;
     counting.mockRestore();
+    expect(length).toBeGreaterThan(0);
     return time;
   };
 
