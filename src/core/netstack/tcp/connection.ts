@@ -72,8 +72,6 @@ export class Connection implements Timed {
   timerIndex = -1;
   timerAt = 0;
 
-  /** Where `Connections` noted it last, -1 if nowhere. */
-  recentPlace = -1;
   readonly identity: ConnectionIdentity;
   readonly local: Uint8Array;
   readonly remote: Uint8Array;

@@ -71,7 +71,8 @@ export class Slab {
   /** Room for `length` bytes in `piece`, at its `used`. */
   ensure(length: number): void {
     if (this.piece.used + length <= this.piece.bytes.length) return;
-    this.piece = this.#free(length) ?? this.#make(Math.max(PIECE_SIZE, aligned(length)));
+    const free = this.#watched.find((piece) => piece.users === 0 && piece.bytes.length >= length);
+    this.piece = free ?? this.#make(Math.max(PIECE_SIZE, aligned(length)));
     this.piece.restart();
   }
 
@@ -88,11 +89,6 @@ export class Slab {
 
   #holder(memory: ArrayBufferLike): Piece | undefined {
     return this.piece.memory === memory ? this.piece : this.#watched.find((piece) => piece.memory === memory);
-  }
-
-  /** Apart from `ensure`, for which V8 would else make an object of what the closure captures at every call. */
-  #free(length: number): Piece | undefined {
-    return this.#watched.find((piece) => piece.users === 0 && piece.bytes.length >= length);
   }
 
   #make(size: number): Piece {

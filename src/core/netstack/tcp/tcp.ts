@@ -56,6 +56,9 @@ export class Tcp {
   readonly #plainSegment: TcpSegment = plainSegment();
   /** Of the bytes that the packet before lay in. */
   #view: WordView = wordView(new Uint8Array(0));
+  /** Whose plain packet came last, and by what it was found: packets of one connection come in a row. */
+  #latest: Connection | undefined;
+  readonly #latestTuple: PlainTuple = { source: 0, destination: 0, ports: 0 };
 
   /** Throws RangeError for settings no connection could live with. */
   constructor(host: TcpHost, options: Partial<TcpSettings>, _now: Instant) {
@@ -217,14 +220,18 @@ export class Tcp {
   }
 
   #findPlain(bytes: Uint8Array, offset: number): Connection | undefined {
-    const { connections } = this.#stack;
-    const recent = connections.findRecent(this.#plain);
-    if (recent !== undefined) return recent;
+    const { source, destination, ports } = this.#plain;
+    const latest = this.#latestTuple;
+    if (ports === latest.ports && source === latest.source && destination === latest.destination) {
+      if (this.#latest !== undefined && this.#latest.index >= 0) return this.#latest;
+    }
     const { destinationPort, sourcePort } = this.#plainSegment;
     setTuple(this.#tuple, 4, destinationPort, sourcePort, bytes, offset + 16, bytes, offset + 12);
-    const connection = connections.find(this.#tuple);
-    if (connection !== undefined) connections.noteRecent(this.#plain, connection);
-    return connection;
+    this.#latest = this.#stack.connections.find(this.#tuple);
+    latest.source = source;
+    latest.destination = destination;
+    latest.ports = ports;
+    return this.#latest;
   }
 
   #take(

@@ -7,7 +7,6 @@ import { Flight } from '../../../../src/core/netstack/tcp/flight.ts';
 import { MemoryBudget } from '../../../../src/core/netstack/tcp/memory.ts';
 import { SequenceRanges } from '../../../../src/core/netstack/tcp/ranges.ts';
 import { Reassembly } from '../../../../src/core/netstack/tcp/reassembly.ts';
-import { RecentTuples } from '../../../../src/core/netstack/tcp/recent.ts';
 import { SendBuffer } from '../../../../src/core/netstack/tcp/send-buffer.ts';
 import { seqAdd, seqDiff, seqGt, seqLt } from '../../../../src/core/netstack/tcp/sequence.ts';
 import { halfSipHash } from '../../../../src/core/netstack/tcp/siphash.ts';
@@ -370,44 +369,6 @@ describe('the tuple table', () => {
           }
       }),
     );
-  });
-});
-
-describe('the recent tuples', () => {
-  interface Noted {
-    readonly plain: { readonly source: number; readonly destination: number; readonly ports: number };
-    readonly value: number;
-    readonly place: number;
-  }
-
-  it('give what was noted for a tuple or nothing, and never what a closed connection has left to the next of its number', () => {
-    const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
-    const plain = fc.record({ source: fc.constantFrom(1, -2), destination: fc.constantFrom(3, 4), ports: word });
-    const step = fc.record({ plain, close: fc.option(fc.nat(200), { freq: 3 }) });
-    let evicted = 0;
-    fc.assert(
-      fc.property(fc.array(step, { minLength: 100, maxLength: 300 }), (steps) => {
-        const recent = new RecentTuples();
-        const open: Noted[] = [];
-        const free: number[] = [];
-        for (const { plain, close } of steps) {
-          if (open.some((other) => other.plain.ports === plain.ports)) continue;
-          const value = free.pop() ?? open.length;
-          open.push({ plain, value, place: recent.note(plain, value) });
-          expect(recent.get(plain)).toBe(value);
-          if (close !== null) {
-            const [gone] = open.splice(close % open.length, 1);
-            recent.forget(gone!.place, gone!.value);
-            free.push(gone!.value);
-            expect(recent.get(gone!.plain)).toBe(-1);
-          }
-          const found = open.map((noted) => recent.get(noted.plain));
-          evicted += found.filter((value) => value === -1).length;
-          expect(open.filter(({ value }, i) => found[i] !== -1 && found[i] !== value)).toEqual([]);
-        }
-      }),
-    );
-    expect(evicted).toBeGreaterThan(0);
   });
 });
 
