@@ -122,6 +122,11 @@ export class Netstack {
     else this.#handleTransport(bytes, offset, now);
   }
 
+  /** See `PacketSink.expectPacket`. */
+  expectPacket(bytes: Uint8Array, offset: number): void {
+    this.#tcp.expect(bytes, offset);
+  }
+
   /** Behind the last packet of a burst: acknowledgements are decided, data is handed over, once for each connection. */
   endBurst(now: Instant): void {
     this.#now = now;

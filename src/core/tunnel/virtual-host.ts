@@ -87,6 +87,11 @@ export class VirtualHost {
     this.#netstack.handlePacket(bytes, offset, length, now);
   }
 
+  /** See `PacketSink.expectPacket`. */
+  expectPacket(bytes: Uint8Array, offset: number): void {
+    this.#netstack.expectPacket(bytes, offset);
+  }
+
   /** Behind the last packet of each burst. */
   endBurst(now: Instant): void {
     this.#netstack.endBurst(now);

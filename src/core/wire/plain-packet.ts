@@ -53,7 +53,8 @@ const halves = (word: number): number => (word & 0xffff) + (word >>> 16);
 
 const swap16 = (half: number): number => ((half & 0xff) << 8) | (half >>> 8);
 
-const swap32 = (word: number): number =>
+/** A word of a packet as the number that it stands for, and back. */
+export const swap32 = (word: number): number =>
   (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 
 /** The words that tell connections apart, in the byte order of the host. */
@@ -69,6 +70,20 @@ export function plainSegment(): TcpSegment {
   const segment = new TcpSegment();
   segment.hasTimestamps = true;
   return segment;
+}
+
+/** Fills `tuple` with what stands there in a packet at `offset`, if it is a plain one. False if nothing changed. */
+export function readTuple(view: WordView, offset: number, tuple: PlainTuple): boolean {
+  const { words } = view;
+  const at = plainPlace(view.base, offset);
+  const ports = words[at + WORD.ports]!;
+  const source = words[at + WORD.source]!;
+  const destination = words[at + WORD.destination]!;
+  if (at < 0 || (tuple.ports === ports && tuple.source === source && tuple.destination === destination)) return false;
+  tuple.source = source;
+  tuple.destination = destination;
+  tuple.ports = ports;
+  return true;
 }
 
 /**
@@ -129,7 +144,8 @@ export function plainSumIsRight(view: WordView, offset: number, length: number):
 export class PlainHeaders {
   readonly #source: number;
   readonly #destination: number;
-  readonly #ports: number;
+  /** As they stand in the packet. */
+  readonly ports: number;
   /** Partial sums, in the byte order of the host, of all that does not change. */
   readonly #ipSum: number;
   readonly #tcpSum: number;
@@ -137,10 +153,10 @@ export class PlainHeaders {
   constructor(source: Uint8Array, destination: Uint8Array, sourcePort: number, destinationPort: number) {
     this.#source = new Int32Array(Uint8Array.from(source).buffer)[0]!;
     this.#destination = new Int32Array(Uint8Array.from(destination).buffer)[0]!;
-    this.#ports = (swap16(destinationPort) << 16) | swap16(sourcePort);
+    this.ports = (swap16(destinationPort) << 16) | swap16(sourcePort);
     const addresses = halves(this.#source) + halves(this.#destination);
     this.#ipSum = addresses + VERSION_4_NO_OPTIONS + halves(DONT_FRAGMENT) + PROTOCOL_WORD;
-    this.#tcpSum = addresses + swap16(PROTOCOL_TCP) + halves(this.#ports) + halves(ALIGNED_TIMESTAMPS);
+    this.#tcpSum = addresses + swap16(PROTOCOL_TCP) + halves(this.ports) + halves(ALIGNED_TIMESTAMPS);
   }
 
   /**
@@ -175,7 +191,7 @@ export class PlainHeaders {
     words[at + WORD.protocolAndChecksum] = PROTOCOL_WORD | (~fold(this.#ipSum + swap16(length)) << 16);
     words[at + WORD.source] = this.#source;
     words[at + WORD.destination] = this.#destination;
-    words[at + WORD.ports] = this.#ports;
+    words[at + WORD.ports] = this.ports;
     words[at + WORD.sequence] = sequenceWord;
     words[at + WORD.acknowledgement] = acknowledgementWord;
     words[at + WORD.flagsAndWindow] = flagsWord;

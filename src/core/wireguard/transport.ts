@@ -29,6 +29,9 @@ const HEADER = TRANSPORT_HEADER_LENGTH;
 const MIN_LENGTH = TRANSPORT_MIN_LENGTH;
 const PADDING = PADDING_MULTIPLE;
 
+/** Fewer packets than this hardly wait for memory together. */
+const WORTH_EXPECTING = 4;
+
 /** The fields of a transport message as words: in a burst it stands where words begin. */
 const WORD = {
   receiver: TRANSPORT.receiver / 4,
@@ -41,6 +44,11 @@ const WORD = {
 export interface PacketSink {
   /** One inner packet of `length` bytes at `offset`, whose source address is the peer's. The bytes are the sink's until it returns. */
   handlePacket(bytes: Uint8Array, offset: number, length: number, now: Instant, peer: Peer): void;
+  /**
+   * A packet that will be handed over in this burst, in a slot at `offset`, told of before the first is, so that what it needs can be
+   * fetched from memory meanwhile. Its content is not judged yet, and it may not come after all.
+   */
+  expectPacket?(bytes: Uint8Array, offset: number): void;
 }
 
 export class Transport {
@@ -109,6 +117,8 @@ export class Transport {
       source = endpoint;
       opened[end] = keypair;
     }
+    if (sink.expectPacket !== undefined && end - first >= WORTH_EXPECTING)
+      for (let i = first; i < end; i++) if (opened[i] !== undefined) sink.expectPacket(slab, offsets[i]! + HEADER);
     for (let i = first; i < end; i++) {
       const keypair = opened[i];
       if (keypair === undefined) continue;

@@ -91,6 +91,29 @@ describe('receiving', () => {
     expect(order).toEqual(['one', '0 sent', 'two', '1 sent']);
   });
 
+  it('what a burst is about to hand over is told of beforehand, if it is authentic and more than a few packets', () => {
+    const rig = new Rig();
+    const session = rig.connect();
+    const told = (counters: readonly bigint[], forged?: bigint): string[] => {
+      const burst = new Burst(8);
+      for (const counter of counters) {
+        const datagram = session.seal(counter, fromReference(`${counter}`));
+        if (counter === forged) datagram[20]! ^= 1;
+        burst.append(datagram, REFERENCE_OUTER);
+      }
+      const calls: string[] = [];
+      const text = (bytes: Uint8Array, offset: number): string => texts([bytes.slice(offset, offset + 21)]).join();
+      rig.end.device.handleBurst(burst, rig.end.now, {
+        expectPacket: (bytes, offset) => void calls.push(`expect ${text(bytes, offset)}`),
+        handlePacket: (bytes, offset) => void calls.push(`handle ${text(bytes, offset)}`),
+      });
+      return calls;
+    };
+    const handled = ['handle 1', 'handle 2', 'handle 4'];
+    expect(told([1n, 2n, 3n, 4n], 3n)).toEqual(['expect 1', 'expect 2', 'expect 4', ...handled]);
+    expect(told([5n, 6n, 7n])).toEqual(['handle 5', 'handle 6', 'handle 7']);
+  });
+
   it('what a message of a burst ends is over for those behind it (W§6.3)', () => {
     const rig = new Rig();
     const session = rig.connect();

@@ -11,7 +11,7 @@
 
 import { type Instant, instant } from '../../base/instant.ts';
 import { NEVER } from './timers.ts';
-import type { WindowTuning } from './window-tuning.ts';
+import type { Path, WindowTuning } from './window-tuning.ts';
 
 /** Segments of a connection that are acknowledged without waiting, as slow start begins. */
 const QUICK_SEGMENTS = 16;
@@ -29,8 +29,8 @@ export class AckPolicy {
   immediate = false;
   /** Duplicate acknowledgements owed beyond one: a peer without SACK counts them. */
   duplicates = 0;
-  /** When what is pending must be acknowledged; NEVER if nothing is. */
-  deadline: Instant = NOTHING_PENDING;
+  /** `#until` is in force. */
+  #delayed = false;
   #segments = 0;
   #bytes = 0;
   #seen = 0;
@@ -39,6 +39,7 @@ export class AckPolicy {
   #longest = 0;
   #everySecond = true;
   readonly #stretches: boolean;
+  #until: Instant = NEVER;
 
   /** `stretches` as in `TcpSettings.stretchAcks`. */
   constructor(stretches: boolean) {
@@ -47,6 +48,18 @@ export class AckPolicy {
 
   get pending(): boolean {
     return this.#segments > 0;
+  }
+
+  /** When what is pending must be acknowledged; NEVER if nothing is. */
+  get deadline(): Instant {
+    return this.#delayed ? this.#until : NOTHING_PENDING;
+  }
+
+  /** True, once, if the deadline has come. */
+  expires(now: Instant): boolean {
+    if (!this.#delayed || this.#until > now) return false;
+    this.#delayed = false;
+    return true;
   }
 
   /** A segment of `length` bytes arrived in order. */
@@ -59,7 +72,7 @@ export class AckPolicy {
   }
 
   /** At the end of a burst: true if an acknowledgement is due now; otherwise `deadline` is set if one is due later. */
-  due(tuning: WindowTuning, path: { readonly rttMs: number }, mss: number, maxDelayMs: number, now: Instant): boolean {
+  due(tuning: WindowTuning, path: Path, mss: number, maxDelayMs: number, now: Instant): boolean {
     if (this.immediate) return true;
     if (this.#segments === 0) return false;
     this.#everySecond = !this.#stretches || tuning.growing;
@@ -67,10 +80,11 @@ export class AckPolicy {
     const inFlightShare = this.#everySecond ? 0 : tuning.arrivedLastRound / (ACKS_PER_ROUND * mss);
     const k = Math.min(MAX_SEGMENTS_PER_ACK, Math.max(MIN_SEGMENTS_PER_ACK, inFlightShare));
     if (this.#segments >= k || this.#bytes >= k * mss) return true;
-    if (this.deadline === NOTHING_PENDING) {
+    if (!this.#delayed) {
       const { rttMs: rtt } = path;
       const delay = rtt === 0 ? maxDelayMs : Math.min(maxDelayMs, rtt / 8);
-      this.deadline = instant(now + Math.max(MIN_DELAY_MS, delay));
+      this.#until = instant(now + Math.max(MIN_DELAY_MS, delay));
+      this.#delayed = true;
     }
     return false;
   }
@@ -89,6 +103,6 @@ export class AckPolicy {
     this.#bytes = 0;
     this.#longest = 0;
     this.#pushed = false;
-    if (this.deadline !== NOTHING_PENDING) this.deadline = NOTHING_PENDING;
+    this.#delayed = false;
   }
 }

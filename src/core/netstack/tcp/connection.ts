@@ -41,18 +41,18 @@ export interface ConnectionIdentity {
 export class Connection implements Timed {
   // First what every packet asks for, so that it lies together in the processor's caches.
 
-  /** Place in the stack's table, -1 once it is gone. */
-  index = -1;
+  readonly receiver: Receiver;
+  readonly sender: Sender;
+  readonly stack: Stack;
+  state: State;
+  row: StateRow;
   /** In the queue of those that may have something to send; in the list of those touched in this burst. */
   queued = false;
   touched = false;
-  readonly receiver: Receiver;
-  readonly sender: Sender;
-  state: State;
-  row: StateRow;
+  /** Place in the stack's table, -1 once it is gone. */
+  index = -1;
   /** In force only if both SYNs had the option. */
   timestamps = true;
-  sackPermitted = true;
   /** TS.Recent, Last.ACK.sent (RFC 7323 §4.3). */
   timestampRecent = 0;
   lastAckSent = 0;
@@ -60,18 +60,20 @@ export class Connection implements Timed {
   readonly clockOffset: number;
   /** How its packets look once it is established, if they are plain. */
   plain: PlainHeaders | undefined;
-  readonly stack: Stack;
+  keepAlive: KeepAlive | undefined;
   readonly socket: number;
   /** Due to be sent: an acknowledgement, a SYN (or SYN and ACK), a keepalive probe. */
   ackDue = false;
-  synDue = true;
   probeDue = false;
   /** The tunnel carries less than our SYN has promised, and the peer is to be told (too-big.ts). */
   tooBigDue = false;
-  keepAlive: KeepAlive | undefined;
+  /** The embedder is to be told of the peer's FIN. */
+  #endPending = false;
+
+  synDue = true;
+  sackPermitted = true;
   timerIndex = -1;
   timerAt = 0;
-
   readonly identity: ConnectionIdentity;
   readonly local: Uint8Array;
   readonly remote: Uint8Array;
@@ -102,7 +104,6 @@ export class Connection implements Timed {
   #peerMss = 0;
   #challengedAt = Number.NEGATIVE_INFINITY;
   #shutdownQueued = false;
-  #endPending = false;
 
   constructor(stack: Stack, identity: ConnectionIdentity, state: 'syn-sent' | 'syn-received', now: Instant) {
     const { settings, host, memory, slab } = stack;
@@ -157,7 +158,7 @@ export class Connection implements Timed {
   }
 
   credit(bytes: number, now: Instant): void {
-    const announce = this.receiver.credit(bytes, this.rttMs, now);
+    const announce = this.receiver.credit(bytes, this, now);
     if (this.receiver.starved) this.stack.shareWindows(now);
     if (!announce || !this.row.receives) return;
     this.ackDue = true;

@@ -24,6 +24,12 @@ export class Connections {
     return index < 0 ? undefined : this.#slots[index];
   }
 
+  /** As `find`: see `TupleTable.getV4`. */
+  findV4(ports: number, local: number, remote: number): Connection | undefined {
+    const index = this.#byTuple.getV4(ports, local, remote);
+    return index < 0 ? undefined : this.#slots[index];
+  }
+
   get(socket: number): Connection | undefined {
     return this.#bySocket.get(socket);
   }

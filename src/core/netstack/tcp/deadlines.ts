@@ -25,10 +25,7 @@ export function deadlineOf(c: Connection): Instant {
 export function handleDeadlines(c: Connection, now: Instant): void {
   const { sender, receiver, keepAlive } = c;
   const { recovery } = sender;
-  if (receiver.acks.deadline <= now) {
-    receiver.acks.deadline = NEVER;
-    c.ackDue = true;
-  }
+  if (receiver.acks.expires(now)) c.ackDue = true;
   if (sender.pacer.at <= now) sender.pacer.at = NEVER;
   if (recovery.reorderAt <= now) recovery.onReorderTimeout(sender.una, sender.next, now);
   if (recovery.timeoutAt <= now) onRetransmissionTimeout(c, now);

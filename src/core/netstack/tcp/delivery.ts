@@ -71,8 +71,7 @@ export class Slab {
   /** Room for `length` bytes in `piece`, at its `used`. */
   ensure(length: number): void {
     if (this.piece.used + length <= this.piece.bytes.length) return;
-    const free = this.#watched.find((piece) => piece.users === 0 && piece.bytes.length >= length);
-    this.piece = free ?? this.#make(Math.max(PIECE_SIZE, aligned(length)));
+    this.piece = this.#free(length) ?? this.#make(Math.max(PIECE_SIZE, aligned(length)));
     this.piece.restart();
   }
 
@@ -85,6 +84,10 @@ export class Slab {
   /** One user less. The last one leaves all of it. */
   leave(piece: Piece): void {
     if (--piece.users === 0) piece.restart();
+  }
+
+  #free(length: number): Piece | undefined {
+    return this.#watched.find((piece) => piece.users === 0 && piece.bytes.length >= length);
   }
 
   #holder(memory: ArrayBufferLike): Piece | undefined {
@@ -100,15 +103,16 @@ export class Slab {
 }
 
 export class Delivery {
-  readonly #slab: Slab;
-  #chunks: Uint8Array[] = [];
   /** The chunk being filled: `#piece.bytes[#start..#at)`, with room up to `#end`. */
   #piece: Piece | undefined;
-  #start = 0;
   #at = 0;
   #end = 0;
+  #start = 0;
   #burstBytes = 0;
   #lastBurstBytes = 0;
+  readonly #slab: Slab;
+  /** Those filled before it, if there are any. */
+  #chunks: Uint8Array[] | undefined;
 
   constructor(slab: Slab) {
     this.#slab = slab;
@@ -129,7 +133,7 @@ export class Delivery {
   /** Stream bytes that lie in memory which is theirs already. */
   appendView(view: Uint8Array): void {
     this.#closeChunk();
-    this.#chunks.push(view);
+    this.#push(view);
     this.#burstBytes += view.length;
   }
 
@@ -138,9 +142,9 @@ export class Delivery {
     const last = this.#cutChunk();
     this.#lastBurstBytes = this.#burstBytes;
     this.#burstBytes = 0;
-    if (this.#chunks.length > 0) {
+    if (this.#chunks !== undefined) {
       for (const bytes of this.#chunks) host.emit({ kind: 'tcp-data', socket, bytes });
-      this.#chunks = [];
+      this.#chunks = undefined;
     }
     if (last !== undefined) host.emit({ kind: 'tcp-data', socket, bytes: last });
   }
@@ -148,8 +152,8 @@ export class Delivery {
   /** Forgets what was not emitted: after an abort nothing may be delivered. */
   discard(): void {
     this.#closeChunk();
-    for (const chunk of this.#chunks) this.#slab.reclaim(chunk);
-    this.#chunks = [];
+    for (const chunk of this.#chunks ?? []) this.#slab.reclaim(chunk);
+    this.#chunks = undefined;
     this.#burstBytes = 0;
   }
 
@@ -181,7 +185,12 @@ export class Delivery {
 
   #closeChunk(): void {
     const chunk = this.#cutChunk();
-    if (chunk) this.#chunks.push(chunk);
+    if (chunk !== undefined) this.#push(chunk);
+  }
+
+  #push(chunk: Uint8Array): void {
+    if (this.#chunks === undefined) this.#chunks = [chunk];
+    else this.#chunks.push(chunk);
   }
 
   /** The chunk being filled, which then is none any more. Undefined if there is nothing in it. */

@@ -13,7 +13,7 @@ import { Reassembly } from './reassembly.ts';
 import { SackReport } from './sack.ts';
 import { seqAdd, seqDiff, seqGe, seqLe } from './sequence.ts';
 import type { TcpSettings } from './settings.ts';
-import { WindowTuning } from './window-tuning.ts';
+import { type Path, WindowTuning } from './window-tuning.ts';
 
 export type Accepted = 'in-order' | 'out-of-order' | 'duplicate' | 'refused' | 'nothing';
 
@@ -33,15 +33,16 @@ export class Receiver {
   uncredited = 0;
   /** Bytes that may be handed over and not credited: what the window is made of. */
   limit: number;
-  /** Shift of the windows we announce; 0 if the peer does not scale. */
-  scale = 0;
   /** The largest payload we asked for. */
   mss = 536;
+  /** Shift of the windows we announce; 0 if the peer does not scale. */
+  scale = 0;
+  sack: SackReport | undefined;
   /** The window should have grown further, but the budget is spent. */
   starved = false;
+
   /** The peer's FIN has been reached: `next` is behind it. */
   finished = false;
-  sack: SackReport | undefined;
   #limitMax: number;
   #finSequence = 0;
   readonly #memory: MemoryBudget;
@@ -129,11 +130,11 @@ export class Receiver {
   }
 
   /** The reader took `bytes`, and the window follows it. True if it can now open so far that the peer must be told. */
-  credit(bytes: number, fallbackRttMs: number, now: Instant): boolean {
+  credit(bytes: number, path: Path, now: Instant): boolean {
     const taken = Math.min(bytes, this.uncredited);
     this.uncredited -= taken;
     this.tuning.consumed(taken);
-    if (this.tuning.endRound(this.mss, fallbackRttMs, now)) this.#grow();
+    if (this.tuning.endRound(this.mss, path, now)) this.#grow();
     const open = seqDiff(this.edge, this.next);
     return this.#growth() >= this.#worthwhile() && this.limit - this.uncredited >= 2 * open;
   }

@@ -32,12 +32,12 @@ export class Sender {
   una = 0;
   /** SND.NXT. */
   next = 0;
-  /** Sequence number behind the last byte written. */
-  end = 0;
   /** SND.WND, unscaled. */
   window = 0;
   /** Shift of the windows the peer announces. */
   scale = 0;
+  /** Sequence number behind the last byte written. */
+  end = 0;
   finQueued = false;
   /** Bytes the embedder may write that it has not been told of. */
   creditOwed = 0;

@@ -10,7 +10,14 @@ import type { IpAddress } from '../../base/address.ts';
 import { type Instant, instant } from '../../base/instant.ts';
 import { pseudoHeaderSum, sum } from '../../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../../wire/ip.ts';
-import { type PlainTuple, parsePlain, plainSegment, plainSumIsRight } from '../../wire/plain-packet.ts';
+import {
+  type PlainTuple,
+  parsePlain,
+  plainSegment,
+  plainSumIsRight,
+  readTuple,
+  swap32,
+} from '../../wire/plain-packet.ts';
 import { parseTcp, TCP_HEADER_LENGTH, TcpSegment } from '../../wire/tcp.ts';
 import { type WordView, wordView } from '../../wire/word-view.ts';
 import type { TcpDrop } from '../drops.ts';
@@ -22,6 +29,7 @@ import type { TcpHost } from './host.ts';
 import { handleIcmpError, type TcpIcmpError } from './icmp-error.ts';
 import { arrivesUnknown, closeListener, connect, listen } from './open.ts';
 import { writeReply } from './output.ts';
+import { Prefetch } from './prefetch.ts';
 import { type TcpSettings, tcpSettings } from './settings.ts';
 import { Stack } from './stack.ts';
 import { NEVER } from './timers.ts';
@@ -59,6 +67,9 @@ export class Tcp {
   /** Whose plain packet came last, and by what it was found: packets of one connection come in a row. */
   #latest: Connection | undefined;
   readonly #latestTuple: PlainTuple = { source: 0, destination: 0, ports: 0 };
+  readonly #prefetch: Prefetch = new Prefetch();
+  /** Of the packet that was expected last. */
+  readonly #expected: PlainTuple = { source: 0, destination: 0, ports: 0 };
 
   /** Throws RangeError for settings no connection could live with. */
   constructor(host: TcpHost, options: Partial<TcpSettings>, _now: Instant) {
@@ -82,16 +93,28 @@ export class Tcp {
   }
 
   /**
+   * A packet of this burst that will come by `handlePlain`, its IP header at `offset`, told before the first of them does. It is a
+   * hint: whatever the bytes hold, nothing follows from it.
+   */
+  expect(bytes: Uint8Array, offset: number): void {
+    if (this.#view.bytes !== bytes) this.#view = wordView(bytes);
+    if (!readTuple(this.#view, offset, this.#expected)) return;
+    const connection = this.#findTuple(this.#expected);
+    if (connection !== undefined) this.#prefetch.add(connection);
+  }
+
+  /**
    * The short way of a packet as nearly all are, for a connection that is there. False, and nothing has been done: the packet is to be
    * judged in full. What it leads to is told at `endBurst`.
    */
   handlePlain(bytes: Uint8Array, offset: number, length: number, now: Instant): boolean {
     const segment = this.#plainSegment;
+    if (this.#prefetch.waiting) this.#prefetch.run();
     if (this.#view.bytes !== bytes) this.#view = wordView(bytes);
     const view = this.#view;
     if (!parsePlain(view, offset, length, segment, this.#plain)) return false;
     // Its addresses need no check: they are those of a connection.
-    const connection = this.#findPlain(bytes, offset);
+    const connection = this.#findPlain();
     if (connection === undefined || !plainSumIsRight(view, offset, length)) return false;
     if (!connection.touched) this.#stack.touch(connection);
     const drop = segmentArrives(connection, segment, bytes, now);
@@ -219,19 +242,23 @@ export class Tcp {
     }
   }
 
-  #findPlain(bytes: Uint8Array, offset: number): Connection | undefined {
+  #findPlain(): Connection | undefined {
     const { source, destination, ports } = this.#plain;
     const latest = this.#latestTuple;
     if (ports === latest.ports && source === latest.source && destination === latest.destination) {
       if (this.#latest !== undefined && this.#latest.index >= 0) return this.#latest;
     }
-    const { destinationPort, sourcePort } = this.#plainSegment;
-    setTuple(this.#tuple, 4, destinationPort, sourcePort, bytes, offset + 16, bytes, offset + 12);
-    this.#latest = this.#stack.connections.find(this.#tuple);
+    this.#latest = this.#findTuple(this.#plain);
     latest.source = source;
     latest.destination = destination;
     latest.ports = ports;
     return this.#latest;
+  }
+
+  #findTuple({ ports, source, destination }: PlainTuple): Connection | undefined {
+    const words = swap32(ports);
+    // Our port first, which is the packet's destination.
+    return this.#stack.connections.findV4((words << 16) | (words >>> 16), swap32(destination), swap32(source));
   }
 
   #take(

@@ -50,6 +50,22 @@ export class TupleTable {
     return this.#values[this.#place(tuple)]!;
   }
 
+  /** As `get`, for a tuple of IPv4 that is not written out: its words as `setTuple` makes them. */
+  getV4(ports: number, local: number, remote: number): number {
+    const keys = this.#keys;
+    let place = scramble(mix(mix(mix(this.#seed, ports), local), remote)) & this.#mask;
+    for (;;) {
+      const value = this.#values[place]!;
+      const at = place * TUPLE_WORDS;
+      if (
+        value === EMPTY ||
+        (keys[at + 1] === ports && keys[at + 6] === remote && keys[at + 2] === local && keys[at] === 4)
+      )
+        return value;
+      place = (place + 1) & this.#mask;
+    }
+  }
+
   /** Stores a value for a tuple that is not in the table. */
   set(tuple: Int32Array, value: number): void {
     if (2 * (this.size + 1) > this.#mask + 1) this.#grow();
@@ -110,6 +126,10 @@ export class TupleTable {
 function hash(words: Int32Array, at: number, seed: number): number {
   let h = mix(mix(mix(seed, words[at + 1]!), words[at + 2]!), words[at + 6]!);
   if (words[at] === 6) for (let i = 1; i < 4; i++) h = mix(mix(h, words[at + 2 + i]!), words[at + 6 + i]!);
+  return scramble(h);
+}
+
+function scramble(h: number): number {
   h ^= h >>> 16;
   h = Math.imul(h, 0x85ebca6b);
   h ^= h >>> 13;

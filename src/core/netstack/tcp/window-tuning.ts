@@ -6,7 +6,7 @@
  * `AckPolicy` asks.
  */
 
-import { elapsedMs, type Instant } from '../../base/instant.ts';
+import { elapsedMs, type Instant, instant } from '../../base/instant.ts';
 import { seqLt } from './sequence.ts';
 
 const SPARE_SEGMENTS = 16;
@@ -21,14 +21,22 @@ const SHORT_PATH_MS = 15;
 /** A window grows at most by this factor at once. */
 const MAX_STEP = 4;
 
+/** What is known of a path besides. */
+export interface Path {
+  /** The sender's estimate in milliseconds, or the receiver's; 0 if there is none. */
+  readonly rttMs: number;
+}
+
 export class WindowTuning {
   /** The echo that was measured last. Each counts once: the first segment with it is the tightest. */
   sampledEcho = 0;
   #arrived = 0;
   #consumed = 0;
+  /** By our own estimate, the round trip does not end before: one number, where there would be three to look at. */
+  #roundEnd: Instant;
+  #roundStart: Instant;
   /** Estimate in milliseconds; 0 until something was measured. */
   rttMs = 0;
-  #roundStart: Instant;
   /** Bytes that arrived in order during the last whole round trip: how much the sender has in flight. */
   arrivedLastRound = 0;
   /** The window that the last two round trips ask for, the larger of the two; 0 if none has ended. */
@@ -44,7 +52,7 @@ export class WindowTuning {
   #windowStart: Instant | undefined;
 
   constructor(now: Instant) {
-    this.#roundStart = now;
+    this.#roundStart = this.#roundEnd = now;
   }
 
   arrived(bytes: number): void {
@@ -82,9 +90,10 @@ export class WindowTuning {
     this.#windowEdge = rightEdge;
   }
 
-  /** True if a round trip has ended, and `wanted` is new. `fallbackRttMs` serves until one was measured. */
-  endRound(mss: number, fallbackRttMs: number, now: Instant): boolean {
-    const rtt = this.rttMs || fallbackRttMs;
+  /** True if a round trip has ended, and `wanted` is new. What `path` says serves until one was measured. */
+  endRound(mss: number, path: Path, now: Instant): boolean {
+    if (now < this.#roundEnd) return false;
+    const rtt = this.rttMs || path.rttMs;
     const elapsed = elapsedMs(this.#roundStart, now);
     if (rtt === 0 || elapsed < rtt) return false;
     // A round may end late, since it ends with an arrival: what counts is bytes per round trip.
@@ -100,6 +109,7 @@ export class WindowTuning {
     this.#consumed = 0;
     this.#arrived = 0;
     this.#roundStart = now;
+    this.#roundEnd = instant(now + this.rttMs);
     let wanted = 2 * consumed + SPARE_SEGMENTS * mss;
     if (before > 0 && consumed > before) wanted *= Math.min(MAX_STEP, consumed / before);
     this.wanted = Math.floor(Math.max(wanted, this.#wantedLastRound));
@@ -112,5 +122,6 @@ export class WindowTuning {
     if (this.rttMs === 0 || rttMs < this.rttMs) this.rttMs = rttMs;
     // Rises slowly: a late echo may only mean that the sender paused.
     else this.rttMs += Math.min(rttMs - this.rttMs, this.rttMs) / 8;
+    this.#roundEnd = instant(this.#roundStart + this.rttMs);
   }
 }

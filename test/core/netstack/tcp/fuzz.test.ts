@@ -45,6 +45,42 @@ describe('fuzz', () => {
     }
   }, 600_000);
 
+  it('packets that are expected, whatever they hold and whether they come or not, change nothing', () => {
+    const run = (hints: boolean): string => {
+      const random = seeded(14);
+      const script = listening();
+      const peers = [10_000, 10_001, 10_002];
+      for (const port of peers) {
+        script.remotePort = port;
+        script.inject(0, { flags: 'S', seq: 0, mss: 1460, sackOk: true, scale: 7, ts: [1, 0] });
+        script.inject(0, { flags: 'A', seq: 1, ack: 1, ts: [1, 0] });
+      }
+      const seen: unknown[] = [];
+      const noise = new Uint8Array(64);
+      for (let i = 0; i < 300; i++) {
+        for (let k = 0; k < noise.length; k++) noise[k] = random() * 256;
+        const packets = peers.map((port) => {
+          script.remotePort = port;
+          return script.build({ flags: 'PA', seq: 1 + i * 100, ack: 1, length: 100, ts: [1, 0] });
+        });
+        if (hints) {
+          // Often, as if all of them were refused further up.
+          for (let k = 0; k < (i % 40 === 0 ? 100 : 1); k++)
+            for (const packet of [noise, ...packets.toReversed()]) script.tcp.expect(packet, 0);
+        }
+        script.at(script.now + 1);
+        for (const packet of packets) if (random() < 0.95) script.feed(packet);
+        if (i % 3 === 0) script.tcp.endBurst(script.time);
+        script.drain();
+        seen.push(script.take(), script.takeEvents());
+      }
+      return JSON.stringify([seen, script.tcp.counts(), script.tcp.memoryUse(), script.drops]);
+    };
+    const without = run(false);
+    expect(without).toContain('tcp-data');
+    expect(run(true)).toBe(without);
+  });
+
   it('arbitrary bytes as segments, at a listener and a connection', () => {
     const random = seeded(12);
     const script = listening();
