@@ -14,7 +14,7 @@ export const path = {
   note:
     `Downloads from a CUBIC sender behind a real wireguard-go, through a relay with this delay, loss and ${RATE_MBIT} Mbit/s; from the ` +
     'last SYN on for six seconds. Linux is the kernel’s TCP behind wireguard-go with a TUN. One round. What a single ' +
-    'stream gets depends on which packets are lost: two seeds, and lossy ones up to eight abreast, far below the cap; the figure is ' +
+    'stream gets depends on which packets are lost: three seeds, up to eight streams abreast, far below the cap; the figure is ' +
     'the mean of one. With more seeds, uploads and reordering: path-table.md.',
   missing: missingForLab,
   mostRounds: 1,
@@ -27,8 +27,10 @@ export const path = {
     const cases = cells.flatMap(([rttMs, loss, connections]) => {
       const group = `${rttMs} ms, ${loss} % lost, ${connections} ${connections === 1 ? 'stream' : 'streams'}`;
       const options = { delayMs: rttMs / 2, loss: loss / 100, mbit: RATE_MBIT };
-      const seeds = connections === 1 ? [1, 2] : [1];
-      const abreast = connections === 1 && loss > 0 ? alikeAbreast(rttMs, loss) : 1;
+      // Without loss nothing is left to chance, and many streams share it.
+      const alone = connections === 1 && loss > 0;
+      const seeds = alone ? [1, 2, 3] : [1];
+      const abreast = alone ? alikeAbreast(rttMs, loss) : 1;
       const measured = (of) => async () => {
         const rates = [];
         // The same for both of a pair.

@@ -31,6 +31,11 @@ export class Queue<T> {
     return this.#items[this.#head];
   }
 
+  /** The item that `index` others stand before; `undefined` if the queue is shorter. */
+  at(index: number): T | undefined {
+    return index < this.#length ? this.#items[(this.#head + index) & (this.#items.length - 1)] : undefined;
+  }
+
   /** The oldest item, removed; `undefined` if the queue is empty. */
   shift(): T | undefined {
     if (this.#length === 0) return undefined;

@@ -16,6 +16,8 @@ describe('a queue', () => {
           }
           for (let i = step; i < 0; i++) expect(queue.shift()).toBe(model.shift());
           expect(queue.length).toBe(model.length);
+          for (const index of [0, 1, model.length - 1, model.length, 299].filter((i) => i >= 0))
+            expect(queue.at(index)).toBe(model[index]);
         }
       }),
     );

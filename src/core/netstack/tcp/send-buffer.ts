@@ -3,6 +3,7 @@
  * oldest byte, so nothing moves when the window slides; an idle connection holds no page.
  */
 
+import { Queue } from '../../base/queue.ts';
 import { copyBytes } from './copy.ts';
 import { type MemoryBudget, PAGE_SIZE } from './memory.ts';
 
@@ -12,7 +13,7 @@ const PAGE_MASK = PAGE_SIZE - 1;
 export class SendBuffer {
   length = 0;
   readonly #memory: MemoryBudget;
-  #pages: Uint8Array[] = [];
+  readonly #pages: Queue<Uint8Array> = new Queue();
   /** Place of the oldest byte in the first page. */
   #start = 0;
 
@@ -29,7 +30,7 @@ export class SendBuffer {
       if (page === this.#pages.length) this.#pages.push(this.#memory.sendPage());
       const within = end & PAGE_MASK;
       const size = Math.min(bytes.length - taken, PAGE_SIZE - within);
-      copyBytes(bytes, taken, this.#pages[page]!, within, size);
+      copyBytes(bytes, taken, this.#pages.at(page)!, within, size);
       taken += size;
       this.length += size;
     }
@@ -41,7 +42,7 @@ export class SendBuffer {
     while (length > 0) {
       const within = at & PAGE_MASK;
       const size = Math.min(length, PAGE_SIZE - within);
-      copyBytes(this.#pages[at >>> PAGE_SHIFT]!, within, target, targetOffset, size);
+      copyBytes(this.#pages.at(at >>> PAGE_SHIFT)!, within, target, targetOffset, size);
       at += size;
       targetOffset += size;
       length -= size;
@@ -52,9 +53,9 @@ export class SendBuffer {
   release(length: number): void {
     this.#start += length;
     this.length -= length;
-    const done = this.length === 0 ? this.#pages.length : this.#start >>> PAGE_SHIFT;
+    let done = this.length === 0 ? this.#pages.length : this.#start >>> PAGE_SHIFT;
     if (done === 0) return;
-    for (const page of this.#pages.splice(0, done)) this.#memory.releaseSendPage(page);
+    for (; done > 0; done--) this.#memory.releaseSendPage(this.#pages.shift()!);
     this.#start = this.length === 0 ? 0 : this.#start & PAGE_MASK;
   }
 }
