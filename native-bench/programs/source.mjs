@@ -27,7 +27,7 @@ function pour(socket) {
 }
 
 /**
- * Reads into one buffer, as the clients of downloads do: else making and collecting buffers takes a tenth of a core from the upload
+ * Reads into one buffer, as the clients of downloads do: else making and collecting buffers takes a twentieth of a core from the upload
  * that is measured. `onread` is for sockets that connect; one that was accepted hands its handle to a socket that has it.
  */
 function count({ _handle: handle }) {

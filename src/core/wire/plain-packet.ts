@@ -72,7 +72,7 @@ export function plainSegment(): TcpSegment {
   return segment;
 }
 
-/** Fills `tuple` with what stands there in a packet at `offset`, if it is a plain one. False if nothing changed. */
+/** Fills `tuple` as if the packet at `offset` were plain, which nobody has looked at. False if that is what it held. */
 export function readTuple(view: WordView, offset: number, tuple: PlainTuple): boolean {
   const { words } = view;
   const at = plainPlace(view.base, offset);
