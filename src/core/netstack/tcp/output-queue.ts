@@ -3,8 +3,13 @@
 import { Queue } from '../../base/queue.ts';
 import type { Connection } from './connection.ts';
 
-/** Segments one connection sends before the next has its turn. */
-const TURN = 8;
+/**
+ * Segments one connection sends before the next has its turn: an eighth of its window, within these bounds. Long runs are cheap for
+ * everybody on their way; but where many windows are small, what a short queue has no room for should be a little of each.
+ */
+const SHORTEST_TURN = 8;
+const LONGEST_TURN = 16;
+const WINDOW_PER_TURN = 8;
 
 export class OutputQueue {
   readonly #waiting: Queue<Connection> = new Queue();
@@ -27,7 +32,7 @@ export class OutputQueue {
 
   /** The current connection sent a segment. */
   used(): void {
-    if (++this.#sent < TURN || this.#current === undefined) return;
+    if (++this.#sent < SHORTEST_TURN || this.#current === undefined || this.#sent < turnOf(this.#current)) return;
     this.#waiting.push(this.#current);
     this.#current = undefined;
   }
@@ -37,4 +42,9 @@ export class OutputQueue {
     if (this.#current !== undefined) this.#current.queued = false;
     this.#current = undefined;
   }
+}
+
+function turnOf({ sender }: Connection): number {
+  const { window } = sender.recovery.congestion;
+  return Math.min(LONGEST_TURN, window / (WINDOW_PER_TURN * sender.mss));
 }

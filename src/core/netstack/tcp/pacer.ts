@@ -1,18 +1,19 @@
 /**
  * Spreads a large window over the round trip instead of sending it in one burst (RFC 9438 §4.2 asks CUBIC for no more than a multiple
  * per round trip; Linux's factors). A burst of some hundred packets overflows socket buffers and short queues on its way, which looks
- * like congestion though the path has room.
+ * like congestion though the path has room. Bursts that do no harm stay whole: each hop, the peer and its acknowledgements are cheaper
+ * by run than by packet.
  */
 
 import { type Instant, instant } from '../../base/instant.ts';
 import { NEVER } from './timers.ts';
 
-/** Segments that any queue has room for: a smaller window goes out at once. */
+/** Segments that any queue has room for: so many may be ahead of the pace, and a smaller window goes out at once. */
 const BURST_SEGMENTS = 32;
 /** Until the window is near the threshold it must be able to double in a round trip; then it needs a little more than its share. */
 const SLOW_START_FACTOR = 2;
 const AVOIDANCE_FACTOR = 1.2;
-/** Timers tick in milliseconds: what is due within one is sent with the rest. */
+/** Timers tick in milliseconds: what is due within one is sent with the rest, however much it is. */
 const TICK_MS = 1;
 /** How much of the time that a late timer lost is made up for. More would be a burst again. */
 const CATCH_UP_MS = 4;
@@ -28,19 +29,27 @@ export interface Pace {
 export class Pacer {
   /** When to ask again; NEVER while nothing is held back. */
   at: Instant = NEVER;
+  /** When the next segment would go if all were spread evenly. */
   #next = Number.NEGATIVE_INFINITY;
+  /** So long before `#next` it may go. */
+  #aheadMs = TICK_MS;
 
-  /** Whether another segment may go at `now`. If not, `at` says when. */
+  /** Whether another segment may go at `now`. If not, `at` says when: half of what may be ahead of the pace goes then. */
   admits(now: Instant): boolean {
-    const early = this.#next - TICK_MS;
-    this.at = early > now ? instant(early) : NEVER;
-    return early <= now;
+    const held = this.at !== NEVER;
+    const whole = this.#next - this.#aheadMs;
+    const half = this.#next - this.#aheadMs / 2;
+    const admitted = (held ? half : whole) <= now;
+    this.at = admitted ? NEVER : instant(half);
+    return admitted;
   }
 
   /** `bytes` were sent; `rttMs` is smoothed, 0 as long as there is none. */
   onSent(bytes: number, { window, threshold, mss }: Pace, rttMs: number, now: Instant): void {
     if (rttMs === 0 || window < BURST_SEGMENTS * mss) return;
-    const factor = window < threshold / 2 ? SLOW_START_FACTOR : AVOIDANCE_FACTOR;
-    this.#next = Math.max(this.#next, now - CATCH_UP_MS) + (bytes * rttMs) / (factor * window);
+    const slowStart = window < threshold / 2;
+    const msPerByte = rttMs / ((slowStart ? SLOW_START_FACTOR : AVOIDANCE_FACTOR) * window);
+    this.#next = Math.max(this.#next, now - CATCH_UP_MS) + bytes * msPerByte;
+    this.#aheadMs = slowStart ? TICK_MS : Math.max(TICK_MS, BURST_SEGMENTS * mss * msPerByte);
   }
 }

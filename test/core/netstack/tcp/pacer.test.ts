@@ -29,18 +29,36 @@ describe('pacing', () => {
 
   it('doubles a window in a round trip of slow start, and sends a fifth more than it in avoidance', () => {
     const window = 500 * MSS;
-    const windows = (threshold: number): number => sum(sentPerMs({ window, threshold }, RTT_MS)) / window;
-    // What the first milliseconds send ahead comes on top.
-    expect(windows(Number.POSITIVE_INFINITY)).toBeGreaterThan(1.99);
-    expect(windows(Number.POSITIVE_INFINITY)).toBeLessThan(2.11);
-    expect(windows(window)).toBeGreaterThan(1.19);
-    expect(windows(window)).toBeLessThan(1.27);
+    // What is sent ahead of the pace is sent in the first round trip.
+    const windows = (threshold: number): number =>
+      sum(sentPerMs({ window, threshold }, 11 * RTT_MS).slice(RTT_MS)) / (10 * window);
+    expect(windows(Number.POSITIVE_INFINITY)).toBeCloseTo(2, 2);
+    expect(windows(window)).toBeCloseTo(1.2, 2);
   });
 
-  it('sends in no millisecond more than twice the share of one, behind the first', () => {
+  it('spreads slow start evenly: in no millisecond more than twice the share of one, behind the first', () => {
     const window = 500 * MSS;
+    const [, ...later] = sentPerMs({ window, threshold: Number.POSITIVE_INFINITY }, RTT_MS);
+    expect(Math.max(...later)).toBeLessThanOrEqual(2 * 2 * (window / RTT_MS));
+  });
+
+  it('is 32 segments ahead of the pace in avoidance, and then sends sixteen when so many are due', () => {
+    const window = 500 * MSS;
+    const perMs = (1.2 * window) / RTT_MS;
+    const [first, ...later] = sentPerMs({ window, threshold: window }, RTT_MS);
+    // The beginning counts as four milliseconds late.
+    expect(Math.abs(first! - 4 * perMs - 32 * MSS)).toBeLessThanOrEqual(MSS);
+    const bursts = later.filter((bytes) => bytes > 0);
+    expect(Math.min(...bursts)).toBeGreaterThanOrEqual(16 * MSS);
+    expect(Math.max(...bursts)).toBeLessThanOrEqual(16 * MSS + perMs);
+  });
+
+  it('sends what is due within a millisecond at once where that is more than 32 segments', () => {
+    const window = 20_000 * MSS;
+    const perMs = (1.2 * window) / RTT_MS;
     const [, ...later] = sentPerMs({ window, threshold: window }, RTT_MS);
-    expect(Math.max(...later)).toBeLessThanOrEqual(2 * 1.2 * (window / RTT_MS));
+    expect(Math.min(...later)).toBeGreaterThan(perMs / 2);
+    expect(Math.max(...later)).toBeLessThanOrEqual(2 * perMs);
   });
 
   it('makes up for a late timer, by four milliseconds at most', () => {
@@ -48,8 +66,7 @@ describe('pacing', () => {
     const perMs = (1.2 * window) / RTT_MS;
     const late = [10, 11, 12, 13, 14, 15, 16, 17, 18, 19];
     const sent = sentPerMs({ window, threshold: window }, 30, late);
-    expect(sent[20]! / perMs).toBeGreaterThan(3);
-    expect(sent[20]! / perMs).toBeLessThan(6.5);
+    expect(Math.abs(sent[20]! - 4 * perMs - 32 * MSS)).toBeLessThanOrEqual(MSS);
   });
 
   it('says when to ask again, and nothing while nothing is held back', () => {

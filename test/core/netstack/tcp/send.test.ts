@@ -123,19 +123,41 @@ describe('what may be sent', () => {
 
 describe('whose turn it is', () => {
   it('connections take turns of eight segments', () => {
-    const script = established({ scale: 7 });
-    script.command(20, { kind: 'tcp-connect', socket: 2, to: { address: script.remote, port: 6000 } });
-    script.expect(20, { flags: 'S' });
+    expect(turnsOf(10)).toBe(`${'a'.repeat(8)}${'b'.repeat(8)}aabb`);
+  });
+
+  it('a turn is an eighth of a large window, and sixteen segments at most', () => {
+    const turns = (length: number): string => `${'a'.repeat(length)}${'b'.repeat(length)}`;
+    expect(turnsOf(80)).toBe(turns(10).repeat(8));
+    expect(turnsOf(160)).toBe(turns(16).repeat(10));
+  });
+
+  /** Whose segments go, one by one, when two connections fill such windows. */
+  function turnsOf(window: number): string {
+    // Without a delay there is nothing to pace.
+    const script = established({ mss: MSS, scale: 7, rttMs: 0, ts: false });
+    const first = script.remotePort;
+    fillUpTo(script, SOCKET, window);
+    script.command(0, { kind: 'tcp-connect', socket: 2, to: { address: script.remote, port: 6000 } });
     script.remotePort = 6000;
-    script.timestamps = false;
-    script.inject(30, { flags: 'SA', seq: 0, ack: 1, mss: 1380, scale: 7 });
+    script.inject(0, { flags: 'SA', seq: 0, ack: 1, mss: MSS, scale: 7 });
+    fillUpTo(script, 2, window);
     script.take();
     for (const socket of [SOCKET, 2])
-      script.tcp.handleCommand({ kind: 'tcp-write', socket, bytes: new Uint8Array(50_000) }, script.time);
+      script.tcp.handleCommand({ kind: 'tcp-write', socket, bytes: new Uint8Array(window * MSS) }, script.time);
     script.drain();
-    const turns = script.take().map((segment) => (segment.remotePort === 5000 ? 'a' : 'b'));
-    expect(turns.join('')).toBe(`${'a'.repeat(8)}${'b'.repeat(8)}aabb`);
-  });
+    const turns = script.take().map((segment) => (segment.remotePort === first ? 'a' : 'b'));
+    return turns.join('');
+  }
+
+  /** Slow start doubles a window of ten segments, and each that was filled, until it is so large. */
+  function fillUpTo(script: Script, socket: number, window: number): void {
+    for (let filled = 10, acknowledged = 0; filled < window; filled *= 2) {
+      acknowledged += filled;
+      script.command(0, { kind: 'tcp-write', socket, bytes: new Uint8Array(filled * MSS) });
+      acknowledge(script, 0, 1 + acknowledged * MSS);
+    }
+  }
 });
 
 describe('small segments', () => {
