@@ -50,6 +50,7 @@ export class Pacer {
     const slowStart = window < threshold / 2;
     const msPerByte = rttMs / ((slowStart ? SLOW_START_FACTOR : AVOIDANCE_FACTOR) * window);
     this.#next = Math.max(this.#next, now - CATCH_UP_MS) + bytes * msPerByte;
+    // A window that has yet to meet its limit would meet it in its first burst.
     this.#aheadMs = slowStart ? TICK_MS : Math.max(TICK_MS, BURST_SEGMENTS * mss * msPerByte);
   }
 }
